@@ -1,0 +1,277 @@
+"""Plant defects in the C operations, one at a time, and see that tests/test_differential.py finds each.
+
+    python tools/plant_defects.py [WORD…]     only the defects whose description has one of the words
+
+Each is planted in a copy of the tree, built and tested there; nothing here is changed. The status is 1 if a defect is
+not found, if its old text is not in the source exactly once, or if the tests fail without any.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("core", "adapters", "tests", "setup.py", "pyproject.toml", "README.md")
+LIMIT = 300  # seconds for a build, or a run of the tests
+
+
+class Defect(NamedTuple):
+    file: str
+    old: str
+    new: str
+    description: str
+
+
+DEFECTS = [
+    Defect(
+        "ops.c",
+        "pread(request->fd[0], request->out, (size_t)request->value, request->n[1])",
+        "pread(request->fd[0], request->out, (size_t)request->value, 0)",
+        "pread ignores the offset",
+    ),
+    Defect("ops.c", "if (size < 0) {", "if (size < -1) {", "read and pread take -1 for a size"),
+    Defect(
+        "ops.c",
+        "pwrite(request->fd[0], request->iov[0].iov_base, request->iov[0].iov_len, request->n[0])",
+        "pwrite(request->fd[0], request->iov[0].iov_base, request->iov[0].iov_len, 0)",
+        "pwrite ignores the offset",
+    ),
+    Defect(
+        "ops.c",
+        "preadv2(request->fd[0], request->iov, request->iovcnt, request->n[0], flags)",
+        "preadv2(request->fd[0], request->iov, request->iovcnt, request->n[0], 0)",
+        "preadv ignores flags",
+    ),
+    Defect(
+        "ops.c",
+        "pwritev2(request->fd[0], request->iov, request->iovcnt, request->n[0], flags)",
+        "pwritev2(request->fd[0], request->iov, request->iovcnt, request->n[0], 0)",
+        "pwritev ignores flags",
+    ),
+    Defect(
+        "ops.c",
+        "readv(request->fd[0], iov, count));\n        return;",
+        "readv(request->fd[0], iov, count > 1 ? 1 : count));\n        return;",
+        "readv reads only into the first buffer of a file",
+    ),
+    Defect(
+        "ops.c",
+        "writev(request->fd[0], request->iov, request->iovcnt)",
+        "writev(request->fd[0], request->iov, request->iovcnt > 1 ? 1 : request->iovcnt)",
+        "writev writes only the first buffer",
+    ),
+    Defect(
+        "ops.c",
+        "lseek(request->fd[0], request->n[0], (int)request->n[1])",
+        "lseek(request->fd[0], request->n[0], request->n[1] == SEEK_END ? SEEK_SET : (int)request->n[1])",
+        "lseek takes SEEK_END for SEEK_SET",
+    ),
+    Defect("ops.c", "(int)request->n[0] | O_CLOEXEC", "(int)request->n[0]", "open without O_CLOEXEC"),
+    Defect(
+        "ops.c",
+        "openat(request->fd[0], request->path[0], flags, (mode_t)request->n[1])",
+        "openat(AT_FDCWD, request->path[0], flags, (mode_t)request->n[1])",
+        "open ignores dir_fd",
+    ),
+    Defect(
+        "ops.c",
+        "set_result(request, close(request->fd[0]))",
+        "set_result(request, (close(request->fd[0]), 0))",
+        "the error of close is lost",
+    ),
+    Defect(
+        "ops.c",
+        "set_result(request, fdatasync(request->fd[0]))",
+        "set_result(request, (fdatasync(request->fd[0]), 0))",
+        "the error of fdatasync is lost",
+    ),
+    Defect("ops.c", "set_result(request, fsync(fd));", "fsync(fd);", "the error of pathsync is lost"),
+    Defect("ops.c", "request->n[0] ? 0 : AT_SYMLINK_NOFOLLOW", "0", "stat follows symlinks, told not to"),
+    Defect(
+        "ops.c",
+        "status(request, request->fd[0], request->path[0], AT_SYMLINK_NOFOLLOW)",
+        "status(request, request->fd[0], request->path[0], 0)",
+        "lstat follows symlinks",
+    ),
+    Defect(
+        "ops.c",
+        "mkdirat(request->fd[0], request->path[0], (mode_t)request->n[0])",
+        "mkdirat(request->fd[0], request->path[0], 0777)",
+        "mkdir ignores the mode",
+    ),
+    Defect(
+        "ops.c",
+        "set_result(request, unlinkat(request->fd[0], request->path[0], 0));",
+        "set_result(request, unlinkat(request->fd[0], request->path[0], 0));\n"
+        "    if (request->error == EISDIR)\n"
+        "        set_result(request, unlinkat(request->fd[0], request->path[0], AT_REMOVEDIR));",
+        "unlink removes directories",
+    ),
+    Defect(
+        "ops.c",
+        "unlinkat(request->fd[0], request->path[0], AT_REMOVEDIR)",
+        "unlinkat(request->fd[0], request->path[0], 0)",
+        "rmdir unlinks",
+    ),
+    Defect(
+        "ops.c",
+        "renameat(request->fd[0], request->path[0], request->fd[1], request->path[1])",
+        "renameat(request->fd[1], request->path[0], request->fd[0], request->path[1])",
+        "rename swaps the directories",
+    ),
+    Defect(
+        "ops.c",
+        "request->fd[0], request->path[0], request->fd[1], request->path[1], flags)",
+        "request->fd[0], request->path[0], request->fd[1], request->path[1], 0)",
+        "rename ignores flags",
+    ),
+    Defect(
+        "ops.c",
+        "if (request->value < (int64_t)size)",
+        "if (request->value <= (int64_t)size)",
+        "readlink truncates what fills its first buffer",
+    ),
+    Defect(
+        "listing.c",
+        "int error = add(growing, entry->name, entry->inode, entry->type);",
+        "int error = at + entry->size < size ? add(growing, entry->name, entry->inode, entry->type) : 0;",
+        "listdir loses the last entry of a block",
+    ),
+    Defect(
+        "listing.c",
+        "length == 1 || (length == 2 && name[1] == '.')",
+        "length == 1",
+        'listdir shows ".."',
+    ),
+    Defect(
+        "listing.c",
+        "(length == 2 && name[1] == '.')",
+        "name[1] == '.'",
+        "listdir hides names that begin with two dots",
+    ),
+    Defect("listing.c", ".own_type = type,", ".own_type = type == DT_DIR ? DT_REG : type,", "scandir: a directory is a file"),
+    Defect("listing.c", ".type = type,", ".type = type == DT_FIFO ? DT_REG : type,", "scandir: the type of a FIFO is wrong"),
+    Defect(
+        "listing.c",
+        "int flags = follow_symlinks ? 0 : AT_SYMLINK_NOFOLLOW;",
+        "int flags = follow_symlinks ? AT_SYMLINK_NOFOLLOW : 0;",
+        "scandir follows symlinks when it should not",
+    ),
+    Defect(
+        "listing.c",
+        "order == ORDER_STAT ? 0 : score(",
+        "order == ORDER_DIRS_FIRST_STAT ? 0 : score(",
+        "scandir takes one order for the other",
+    ),
+    Defect(
+        "convert.c",
+        "ST_TIME(st, m), ST_TIME(st, c)",
+        "ST_TIME(st, c), ST_TIME(st, m)",
+        "stat swaps mtime and ctime",
+    ),
+    Defect(
+        "convert.c",
+        "PyLong_FromLongLong(st->st_blocks)",
+        "PyLong_FromLongLong(st->st_blksize)",
+        "stat tells st_blksize for st_blocks",
+    ),
+    Defect(
+        "convert.c",
+        "reader->object->bytes = PyBytes_Check(path);",
+        "reader->object->bytes = PyBytes_Check(argument);",
+        "a path-like object of bytes gives names as str",
+    ),
+    Defect("convert.c", "if (strlen(text) != (size_t)size)", "if (0)", "a path is cut at its NUL"),
+    Defect(
+        "convert.c",
+        "second = PyTuple_GET_ITEM(paths, 1);",
+        "second = NULL;",
+        "the second file name of an error is lost",
+    ),
+]
+
+
+def prepare(folder: Path) -> None:
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    (folder / "lib").mkdir()
+    shutil.copytree(folder / "core", folder / "lib" / "anyaio", ignore=shutil.ignore_patterns("_native"))
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(folder / "lib"), "CFLAGS": "-O0", "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, *command], cwd=folder, env=environment, timeout=LIMIT, text=True, capture_output=True
+    )
+
+
+def build(folder: Path) -> None:
+    for old in (folder / "lib" / "anyaio").glob("*.so"):
+        old.unlink()
+    done = run(folder, "setup.py", "-q", "build_ext", "--build-lib", "lib", "--build-temp", "build")
+    if not list((folder / "lib" / "anyaio").glob("*.so")):
+        sys.exit(f"the extension cannot be built:\n{done.stdout}{done.stderr}")
+
+
+def first_failure(folder: Path) -> str | None:
+    """The test that fails, or None if none does."""
+    done = run(
+        folder, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", "native", "tests/test_differential.py"
+    )
+    if done.returncode == 0:
+        return None
+    if done.returncode < 0:
+        return f"signal {-done.returncode}"
+    failed = re.search(r"^(?:FAILED|ERROR) \S*::(\S+)", done.stdout, re.M)
+    return failed[1] if failed else f"status {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+
+
+def plant(folder: Path, defect: Defect) -> str | None:
+    """The test that finds the defect."""
+    source = folder / "core" / "_native" / defect.file
+    text = source.read_text()
+    source.write_text(text.replace(defect.old, defect.new))
+    try:
+        build(folder)
+        return first_failure(folder)
+    finally:
+        source.write_text(text)
+
+
+def main(words: list[str]) -> int:
+    with tempfile.TemporaryDirectory(prefix="defects-") as name:
+        folder = Path(name)
+        prepare(folder)
+        build(folder)
+        loaded = run(folder, "-c", "import anyaio._engine as engine; print(engine.__file__)").stdout
+        if not loaded.startswith(str(folder)):
+            sys.exit(f"the wrong extension would be tested: {loaded}")
+        if (failed := first_failure(folder)) is not None:
+            sys.exit(f"without a defect there fails: {failed}")
+        missed = 0
+        for defect in DEFECTS:
+            if words and not any(word in defect.description for word in words):
+                continue
+            began = time.monotonic()
+            places = (folder / "core" / "_native" / defect.file).read_text().count(defect.old)
+            found = plant(folder, defect) if places == 1 else None
+            missed += found is None
+            verdict = found or ("NOT FOUND" if places == 1 else f"DOES NOT APPLY: {places} places in {defect.file}")
+            print(f"{defect.description}: {verdict} ({time.monotonic() - began:.0f} s)", flush=True)
+    print(f"{missed} not found" if missed else "all found")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
