@@ -1,0 +1,95 @@
+"""The engine's face. Both backends have it: `_engine` (C) and `_pyengine` (Python)."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import anyaio._direntry
+import anyaio._request
+from anyaio._request import Request as BaseRequest
+
+T = TypeVar("T")
+A = TypeVar("A", str, bytes)
+
+NAME: Final[str]
+"""``"native"`` or ``"python"``."""
+
+class Pool:
+    """The worker threads. One is shared by the process's engines, unless an engine is given its own."""
+
+    def __init__(self, *, max_parallel: int = 32, max_idle: int = 4, idle_timeout: float = 10.0) -> None: ...
+    max_parallel: int
+    """How many requests run at once at most; 0 holds everything. Changeable both ways."""
+    max_idle: int
+    """How many idle threads are kept; each further one ends after *idle_timeout* seconds."""
+    idle_timeout: float
+    exit_timeout: float
+    """Seconds without a completion after which the interpreter's exit waits no longer for changes (5.0)."""
+    @property
+    def nthreads(self) -> int: ...
+    def stats(self) -> dict[str, Any]: ...
+
+def default_pool() -> Pool:
+    """The pool that engines share; a new one after fork."""
+
+class Request(BaseRequest[T]): ...
+class DirEntry(anyaio._direntry.DirEntry[A]): ...
+
+class Submitter:
+    """An engine's way in, with the options of one view: priority, patience, lane."""
+
+    def __call__(self, operation: int, /, *arguments: Any) -> Any:
+        """Return the result, or a Request for it. Raises before anything is queued if an argument is wrong."""
+    def queue(
+        self, operation: int, callback: Callable[[BaseRequest[Any]], object] | None, /, *arguments: Any
+    ) -> Request[Any]:
+        """Always return a Request; *callback* gets it in a later poll, in the contextvars context of this call."""
+    priority: Final[int]
+    patience: Final[float | None]
+    lane: Final[str]
+
+class Engine:
+    """A notifier descriptor and the requests of one thread."""
+
+    def __init__(self, pool: Pool | None = None) -> None: ...
+    def fileno(self) -> int:
+        """The notifier: readable exactly while something waits to be polled."""
+    def poll(self) -> int:
+        """Hand over what is finished, for at most *max_poll_time*; return how many."""
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block until something waits to be polled (True), nothing is outstanding, or *timeout* seconds passed."""
+    def flush(self) -> None:
+        """Wait and poll until nothing is outstanding."""
+    def shutdown(self) -> None:
+        """Drop what only looks, leave changes to the pool, close the descriptor. Again: no effect."""
+    def submitter(
+        self, *, priority: int = 0, patience: float | None = 5.0, lane: str = "auto"
+    ) -> Submitter: ...
+    def queue(
+        self, operation: int, callback: Callable[[BaseRequest[Any]], object] | None, /, *arguments: Any
+    ) -> Request[Any]:
+        """A submitter's `queue`, with the default options."""
+    def stats(self) -> dict[str, Any]: ...
+    wake: Callable[[Any], object] | None
+    """Called with a request's waiter when the request is done. Set by the front end."""
+    on_error: Callable[[BaseException, BaseRequest[Any]], object] | None
+    """Called with the exception of a callback, and its request. None: `sys.unraisablehook`."""
+    max_poll_reqs: int
+    """Results that one poll hands over at most; 0 is no limit."""
+    max_poll_time: float
+    """Seconds after which a poll hands over no further result (0.005); 0 is no limit."""
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def pool(self) -> Pool: ...
+    @property
+    def nreqs(self) -> int:
+        """Requests that are not done."""
+    @property
+    def nready(self) -> int:
+        """Requests in the queue."""
+    @property
+    def npending(self) -> int:
+        """Requests that wait to be polled."""
+
+def drain(timeout: float | None = None) -> None:
+    """At exit: drop queued looks, wait for changes while completions arrive. Registered with atexit."""

@@ -1,0 +1,128 @@
+/* What the CPython part shares: the module's state, the objects, and who makes and frees them. */
+#ifndef ANYAIO_NATIVE_H
+#define ANYAIO_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "listing.h"
+#include "notifier.h"
+#include "pool.h"
+#include "request.h"
+
+struct state {
+    PyTypeObject *pool_type, *engine_type, *submitter_type, *request_type, *direntry_type;
+    PyTypeObject *stat_result; /* os.stat_result */
+    bool stat_known;           /* it has the fields that convert.c fills in */
+    PyObject *cancelled;       /* anyaio._request.Cancelled */
+    PyObject *outcome;         /* anyaio._request.Outcome */
+    PyObject *default_pool;    /* NULL until it is asked for */
+    bool start_failure_told;   /* a warning is given once */
+};
+
+struct pool_object {
+    PyObject_HEAD
+    struct pool *pool;
+    double exit_timeout;
+    unsigned generation;
+};
+
+/* What requests keep of their engine: not the engine, which would never go while one of them is under way. The GIL
+ * guards the count. */
+struct anchor {
+    Py_ssize_t references;
+    struct engine *engine; /* NULL once it is gone; it is there while the request is not done */
+    struct state *state;   /* lives as long as the types */
+    struct pool *pool;     /* counted */
+    unsigned long thread;
+    unsigned generation;
+};
+
+struct engine {
+    PyObject_HEAD
+    struct anchor *anchor;
+    struct pool_object *pool;
+    struct notifier *notifier;
+    struct queue ready;            /* collected from the notifier, not handed over yet */
+    struct request_object *flying; /* what is not done; each counted */
+    PyObject *wake, *on_error;     /* NULL for None */
+    bool closed;
+    Py_ssize_t nreqs;
+    Py_ssize_t max_poll_reqs;
+    double max_poll_time;
+    uint64_t submitted[OP_COUNT];
+    PyObject *weak_references;
+};
+
+struct options {
+    double patience; /* seconds; negative: for ever */
+    int8_t priority;
+};
+
+struct submitter {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    struct engine *engine;
+    PyObject *lane;
+    struct options options;
+};
+
+enum status { STATUS_PENDING, STATUS_COMPLETED, STATUS_NEVER_RAN, STATUS_ABANDONED, STATUS_UNKNOWN };
+
+struct request_object {
+    PyObject_HEAD
+    struct request_object *next, *prev; /* the engine's list */
+    struct anchor *anchor;
+    struct request *request; /* NULL when it is the pool's alone, or its result was built */
+    PyObject *callback, *context;
+    PyObject *waiter;
+    PyObject *paths;   /* the caller's path object, or a tuple of two; NULL without */
+    PyObject *value;   /* the result or the exception, once built */
+    uint64_t deadline; /* of the patience with a cancelled change; 0 without */
+    float patience;    /* seconds; negative: for ever */
+    uint8_t op;
+    int8_t priority;
+    uint8_t status;    /* enum status */
+    bool done : 1;
+    bool failed : 1;   /* `value` is an exception */
+    bool disposed : 1; /* nobody took the descriptor: it was closed */
+    bool bytes : 1;    /* the path was bytes: so are the results */
+};
+
+/* convert.c */
+struct pins;
+int convert_arguments(struct request_object *object, struct request *request, PyObject *const *arguments,
+                      Py_ssize_t count);
+void convert_unpin(struct request *request);
+PyObject *convert_result(struct state *state, struct request_object *object); /* new reference, or the OSError raised */
+PyObject *convert_stat(struct state *state, const struct stat *st);
+PyObject *convert_name(const char *name, Py_ssize_t length, bool bytes);
+
+/* request_type.c */
+extern PyType_Spec request_spec;
+void request_detach(struct request_object *object, enum status status); /* done, without a call of anybody */
+void request_tell(struct request_object *object);                       /* wake the waiter, call the callback */
+void request_abandon(struct request_object *object);
+void request_discard(struct request *request); /* free one that nobody waits for */
+
+/* engine.c */
+extern PyType_Spec engine_spec, submitter_spec;
+int anchor_check(const struct anchor *anchor); /* 0, or RuntimeError: another thread's or another process's */
+bool anchor_inherited(const struct anchor *anchor);
+void anchor_drop(struct anchor *anchor);
+void anchor_error(struct anchor *anchor, PyObject *where); /* deal with the exception that a callback raised */
+void anchor_dispose(struct anchor *anchor, int fd);        /* close a descriptor that nobody took, in a worker */
+void engine_drop(struct engine *engine, struct request *request); /* forget one that is finished and not polled */
+
+/* pool_type.c */
+extern PyType_Spec pool_spec;
+PyObject *pool_default(struct state *state); /* borrowed reference */
+
+/* direntry.c */
+extern PyType_Spec direntry_spec;
+PyObject *direntry_list(struct state *state, struct request *request, bool bytes); /* takes the listing over */
+
+/* module.c */
+struct state *state_of(PyTypeObject *type);
+
+#endif

@@ -1,0 +1,521 @@
+/* Request: what the caller holds of one. Everything here runs on its engine's thread, but deallocation. */
+#include "native.h"
+
+#include <errno.h>
+
+/* ---- ending ---- */
+
+void
+request_discard(struct request *request)
+{
+    convert_unpin(request);
+    request_free(request);
+}
+
+/* Off the engine's list, for whatever reason. The list's reference is given to the caller. */
+static void
+unlink_flying(struct request_object *object)
+{
+    struct engine *engine = object->anchor->engine;
+
+    if (object->prev != NULL)
+        object->prev->next = object->next;
+    else
+        engine->flying = object->next;
+    if (object->next != NULL)
+        object->next->prev = object->prev;
+    object->next = object->prev = NULL;
+    engine->nreqs--;
+}
+
+/* The list's reference is given to the caller. */
+void
+request_detach(struct request_object *object, enum status status)
+{
+    object->status = (uint8_t)status;
+    object->done = true;
+    object->deadline = 0;
+    unlink_flying(object);
+}
+
+static void
+call_waiter(struct request_object *object)
+{
+    struct engine *engine = object->anchor->engine;
+    PyObject *waiter = object->waiter, *wake = engine == NULL ? NULL : Py_XNewRef(engine->wake), *result = NULL;
+
+    object->waiter = NULL;
+    if (waiter == NULL || wake == NULL)
+        goto done;
+    if ((result = PyObject_CallOneArg(wake, waiter)) == NULL)
+        anchor_error(object->anchor, (PyObject *)object);
+done:
+    Py_XDECREF(result);
+    Py_XDECREF(wake);
+    Py_XDECREF(waiter);
+}
+
+static void
+call_callback(struct request_object *object)
+{
+    PyObject *callback = object->callback, *context = object->context, *result = NULL;
+
+    object->callback = object->context = NULL;
+    if (callback == NULL)
+        goto done;
+    if (context != NULL && PyContext_Enter(context) < 0) {
+        anchor_error(object->anchor, (PyObject *)object);
+        goto done;
+    }
+    result = PyObject_CallOneArg(callback, (PyObject *)object);
+    if (result == NULL)
+        anchor_error(object->anchor, (PyObject *)object);
+    if (context != NULL) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        if (PyContext_Exit(context) < 0)
+            anchor_error(object->anchor, (PyObject *)object);
+        if (type != NULL)
+            PyErr_Restore(type, value, traceback);
+    }
+done:
+    Py_XDECREF(result);
+    Py_XDECREF(callback);
+    Py_XDECREF(context);
+}
+
+/* A KeyboardInterrupt and its like may be set afterwards. */
+void
+request_tell(struct request_object *object)
+{
+    call_waiter(object);
+    if (PyErr_Occurred()) {
+        /* The callback is not lost with the exception that leaves poll. */
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        call_callback(object);
+        if (PyErr_Occurred())
+            PyErr_WriteUnraisable((PyObject *)object);
+        PyErr_Restore(type, value, traceback);
+        return;
+    }
+    call_callback(object);
+}
+
+/* Take the request back if its class allows: is it done now, without effect? The waiter is woken by the caller. */
+static bool
+take_back(struct request_object *object)
+{
+    struct request *request = object->request;
+    struct engine *engine = object->anchor->engine;
+    enum status status = STATUS_NEVER_RAN;
+
+    if (object->done)
+        return false;
+    switch (pool_cancel(object->anchor->pool, request)) {
+    case CANCEL_TAKEN_BACK:
+        request_discard(request);
+        break;
+    case CANCEL_INTERRUPTED:
+        break;
+    case CANCEL_ABANDONED:
+        status = STATUS_ABANDONED;
+        break;
+    case CANCEL_FINISHED:
+        if (request->request_class >= CLASS_CHANGE)
+            return false;
+        engine_drop(engine, request);
+        status = STATUS_ABANDONED;
+        break;
+    case CANCEL_REFUSED:
+        if (object->deadline != 0 || object->patience < 0)
+            return false;
+        object->deadline = monotonic_ns() + (uint64_t)((double)object->patience * 1e9);
+        if (!pool_alarm(object->anchor->pool, engine->notifier, object->deadline))
+            request_abandon(object); /* nobody can watch the time */
+        return false;
+    }
+    object->request = NULL;
+    Py_CLEAR(object->callback);
+    Py_CLEAR(object->context);
+    request_detach(object, status);
+    return true;
+}
+
+void
+request_abandon(struct request_object *object)
+{
+    struct request *request = object->request;
+    bool changes;
+    enum status status = STATUS_NEVER_RAN;
+
+    if (object->done)
+        return;
+    changes = request->request_class >= CLASS_CHANGE;
+    switch (pool_abandon(object->anchor->pool, request)) {
+    case CANCEL_TAKEN_BACK:
+        request_discard(request);
+        break;
+    case CANCEL_INTERRUPTED:
+        break;
+    case CANCEL_ABANDONED:
+        status = changes ? STATUS_UNKNOWN : STATUS_ABANDONED;
+        break;
+    case CANCEL_FINISHED: /* the next poll tells it all */
+    case CANCEL_REFUSED:
+        return;
+    }
+    object->request = NULL;
+    request_detach(object, status);
+    request_tell(object);
+    Py_DECREF(object);
+}
+
+/* ---- results ---- */
+
+static PyObject *
+make_outcome(struct request_object *object, PyObject *result, PyObject *error)
+{
+    static const char *const names[] = {
+        [STATUS_PENDING] = "unknown",     [STATUS_COMPLETED] = "done",    [STATUS_NEVER_RAN] = "never ran",
+        [STATUS_ABANDONED] = "abandoned", [STATUS_UNKNOWN] = "unknown",
+    };
+    const char *name = error != Py_None ? "failed" : names[object->status];
+
+    return PyObject_CallFunction(object->anchor->state->outcome, "sOO", name, result, error);
+}
+
+/* Build the result or the exception from what the worker left. -1: not even that could be done. */
+static int
+build(struct request_object *object)
+{
+    PyObject *type, *value, *traceback;
+
+    if (object->value != NULL)
+        return 0;
+    object->value = convert_result(object->anchor->state, object);
+    if (object->value == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_OSError))
+            return -1;
+        PyErr_Fetch(&type, &value, &traceback);
+        PyErr_NormalizeException(&type, &value, &traceback);
+        Py_XDECREF(type);
+        Py_XDECREF(traceback);
+        object->value = value;
+        object->failed = true;
+    }
+    request_discard(object->request);
+    object->request = NULL;
+    return 0;
+}
+
+static PyObject *
+cancelled(struct request_object *object)
+{
+    PyObject *outcome = make_outcome(object, Py_None, Py_None), *error = NULL;
+    struct state *state = object->anchor->state;
+
+    if (outcome != NULL)
+        error = PyObject_CallFunction(state->cancelled, "sO", "the request was cancelled", outcome);
+    if (error != NULL)
+        PyErr_SetObject(state->cancelled, error);
+    Py_XDECREF(error);
+    Py_XDECREF(outcome);
+    return NULL;
+}
+
+static PyObject *
+request_result(struct request_object *object, PyObject *Py_UNUSED(ignored))
+{
+    if (!object->done) {
+        PyErr_Format(PyExc_RuntimeError, "%s is not done yet: its result comes with a poll",
+                     request_name((enum op)object->op));
+        return NULL;
+    }
+    if (object->status != STATUS_COMPLETED || object->disposed)
+        return cancelled(object);
+    if (build(object) < 0)
+        return NULL;
+    if (!object->failed)
+        return Py_NewRef(object->value);
+    PyErr_SetObject((PyObject *)Py_TYPE(object->value), object->value);
+    return NULL;
+}
+
+static PyObject *
+get_outcome(struct request_object *object, void *Py_UNUSED(closure))
+{
+    PyObject *nothing = Py_None;
+
+    if (!object->done)
+        Py_RETURN_NONE;
+    if (object->status != STATUS_COMPLETED || object->disposed)
+        return make_outcome(object, nothing, nothing);
+    /* To look at a descriptor is not to take it. */
+    if (object->value == NULL && object->request->error == 0
+        && request_result_of((enum op)object->op) == RESULT_FD) {
+        PyObject *outcome, *fd = PyLong_FromLongLong(object->request->value);
+        outcome = fd == NULL ? NULL : make_outcome(object, fd, nothing);
+        Py_XDECREF(fd);
+        return outcome;
+    }
+    if (build(object) < 0)
+        return NULL;
+    return make_outcome(object, object->failed ? nothing : object->value, object->failed ? object->value : nothing);
+}
+
+/* A result that came too late for who waited for it: a descriptor is closed. */
+static void
+dispose(struct request_object *object)
+{
+    struct request *request = object->request;
+
+    if (!object->done || request == NULL || request->error != 0
+        || request_result_of((enum op)request->op) != RESULT_FD)
+        return;
+    anchor_dispose(object->anchor, (int)request->value);
+    request->value = -1;
+    object->disposed = true;
+}
+
+/* ---- methods ---- */
+
+static PyObject *
+request_withdraw(struct request_object *object, PyObject *Py_UNUSED(ignored))
+{
+    if (anchor_check(object->anchor) < 0)
+        return NULL;
+    if (!take_back(object))
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+    Py_CLEAR(object->waiter);
+    Py_DECREF(object);
+    Py_RETURN_TRUE;
+}
+
+static PyObject *
+request_cancel(struct request_object *object, PyObject *Py_UNUSED(ignored))
+{
+    if (anchor_check(object->anchor) < 0)
+        return NULL;
+    if (!take_back(object))
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
+    call_waiter(object);
+    Py_DECREF(object);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_True);
+}
+
+static PyObject *
+request_abandon_method(struct request_object *object, PyObject *Py_UNUSED(ignored))
+{
+    if (anchor_check(object->anchor) < 0)
+        return NULL;
+    request_abandon(object);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *
+request_attach(struct request_object *object, PyObject *waiter)
+{
+    if (anchor_check(object->anchor) < 0)
+        return NULL;
+    if (object->waiter != NULL) {
+        PyErr_Format(PyExc_RuntimeError, "%s is being waited for already", request_name((enum op)object->op));
+        return NULL;
+    }
+    object->waiter = Py_NewRef(waiter);
+    if (object->done)
+        call_waiter(object);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+/* Set error.outcome, and error.__cause__ if the call failed. */
+static int
+tell_outcome(PyObject *error, PyObject *outcome)
+{
+    PyObject *cause = PyObject_GetAttrString(outcome, "error");
+
+    if (cause == NULL)
+        return -1;
+    if (cause != Py_None && PyExceptionInstance_Check(error))
+        PyException_SetCause(error, Py_NewRef(cause));
+    Py_DECREF(cause);
+    if (PyObject_SetAttrString(error, "outcome", outcome) == 0)
+        return 0;
+    if (!PyErr_ExceptionMatches(PyExc_AttributeError))
+        return -1;
+    PyErr_Clear(); /* an exception with slots, say: there is nowhere to put it */
+    return 0;
+}
+
+static PyObject *
+request_settle(struct request_object *object, PyObject *error)
+{
+    PyObject *outcome = NULL;
+    int result = -1;
+
+    if (anchor_check(object->anchor) < 0)
+        return NULL;
+    Py_CLEAR(object->waiter);
+    if (take_back(object))
+        Py_DECREF(object);
+    else if (!object->done)
+        request_abandon(object);
+    if (PyErr_Occurred())
+        return NULL;
+    dispose(object);
+    outcome = object->done ? get_outcome(object, NULL) : make_outcome(object, Py_None, Py_None);
+    if (outcome != NULL)
+        result = tell_outcome(error, outcome);
+    Py_XDECREF(outcome);
+    return result < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+/* ---- attributes ---- */
+
+static PyObject *
+get_operation(struct request_object *object, void *Py_UNUSED(closure))
+{
+    return PyUnicode_FromString(request_name((enum op)object->op));
+}
+
+static PyObject *
+get_priority(struct request_object *object, void *Py_UNUSED(closure))
+{
+    return PyLong_FromLong(object->priority);
+}
+
+static const char *
+state_name(const struct request_object *object)
+{
+    static const char *const names[] = {
+        [REQUEST_NEW] = "queued",
+        [REQUEST_QUEUED] = "queued",
+        [REQUEST_RUNNING] = "running",
+        [REQUEST_FINISHED] = "finished",
+    };
+
+    if (object->done)
+        return "done";
+    if (anchor_inherited(object->anchor))
+        return "queued"; /* for ever: it is the parent's */
+    return names[pool_state(object->anchor->pool, object->request)];
+}
+
+static PyObject *
+get_state(struct request_object *object, void *Py_UNUSED(closure))
+{
+    return PyUnicode_FromString(state_name(object));
+}
+
+static PyObject *
+get_callback(struct request_object *object, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(object->callback == NULL ? Py_None : object->callback);
+}
+
+static int
+set_callback(struct request_object *object, PyObject *callback, void *Py_UNUSED(closure))
+{
+    if (callback == NULL || (callback != Py_None && !PyCallable_Check(callback))) {
+        PyErr_Format(PyExc_TypeError, "callback must be callable or None, not %.200s",
+                     callback == NULL ? "deleted" : Py_TYPE(callback)->tp_name);
+        return -1;
+    }
+    if (object->done) {
+        PyErr_Format(PyExc_RuntimeError, "%s is done: a callback would never run",
+                     request_name((enum op)object->op));
+        return -1;
+    }
+    Py_XSETREF(object->callback, callback == Py_None ? NULL : Py_NewRef(callback));
+    return 0;
+}
+
+static PyObject *
+request_repr(struct request_object *object)
+{
+    return PyUnicode_FromFormat("<anyaio request %s %s>", request_name((enum op)object->op), state_name(object));
+}
+
+/* ---- life ---- */
+
+static int
+request_traverse(struct request_object *object, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(object));
+    Py_VISIT(object->callback);
+    Py_VISIT(object->context);
+    Py_VISIT(object->waiter);
+    Py_VISIT(object->paths);
+    Py_VISIT(object->value);
+    return 0;
+}
+
+static int
+request_clear(struct request_object *object)
+{
+    Py_CLEAR(object->callback);
+    Py_CLEAR(object->context);
+    Py_CLEAR(object->waiter);
+    Py_CLEAR(object->paths);
+    Py_CLEAR(object->value);
+    return 0;
+}
+
+static void
+request_dealloc(struct request_object *object)
+{
+    PyTypeObject *type = Py_TYPE(object);
+
+    PyObject_GC_UnTrack(object);
+    if (object->anchor != NULL && !anchor_inherited(object->anchor))
+        dispose(object);
+    if (object->request != NULL)
+        request_discard(object->request);
+    request_clear(object);
+    if (object->anchor != NULL)
+        anchor_drop(object->anchor);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static PyGetSetDef getset[] = {
+    { "operation", (getter)get_operation, NULL, "The operation's name.", NULL },
+    { "priority", (getter)get_priority, NULL, "From -4 to 4; higher ones run first.", NULL },
+    { "state", (getter)get_state, NULL, "Where it is: queued, parked, running, finished or done.", NULL },
+    { "outcome", (getter)get_outcome, NULL, "What it did, once it is done; None before that.", NULL },
+    { "callback", (getter)get_callback, (setter)set_callback, "Called with this request when it is polled.", NULL },
+    { 0 },
+};
+
+static PyMethodDef methods[] = {
+    { "cancel", (PyCFunction)request_cancel, METH_NOARGS,
+      "cancel($self, /)\n--\n\nTake the request back if that is still possible: True if it will have no effect." },
+    { "result", (PyCFunction)request_result, METH_NOARGS,
+      "result($self, /)\n--\n\nReturn what the request returned, or raise its error." },
+    { "attach", (PyCFunction)request_attach, METH_O,
+      "attach($self, waiter, /)\n--\n\nHave the engine's wake called with the waiter when the request is done." },
+    { "withdraw", (PyCFunction)request_withdraw, METH_NOARGS,
+      "withdraw($self, /)\n--\n\nCancel on behalf of the waiter, which is forgotten if this returns True." },
+    { "abandon", (PyCFunction)request_abandon_method, METH_NOARGS,
+      "abandon($self, /)\n--\n\nWait no longer, whatever state it is in." },
+    { "settle", (PyCFunction)request_settle, METH_O,
+      "settle($self, error, /)\n--\n\nTell the cancellation what the request did, and give back its result." },
+    { 0 },
+};
+
+static PyType_Slot slots[] = {
+    { Py_tp_dealloc, request_dealloc },
+    { Py_tp_traverse, request_traverse },
+    { Py_tp_clear, request_clear },
+    { Py_tp_repr, request_repr },
+    { Py_tp_getset, getset },
+    { Py_tp_methods, methods },
+    { 0 },
+};
+
+PyType_Spec request_spec = {
+    .name = "anyaio._engine.Request",
+    .basicsize = sizeof(struct request_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = slots,
+};
