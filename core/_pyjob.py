@@ -1,0 +1,173 @@
+"""What a worker sees of a request, the queue it waits in, and the mailbox it goes to.
+
+The pool's lock guards everything here that changes. Callbacks, waiters and the like are the engine's: a worker cannot
+reach them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from typing import Any
+
+from ._ops import RequestClass
+from ._pyconvert import Plan, release
+from ._pynotifier import Notifier
+from ._request import State, Status
+
+HIGHEST, LANES = 4, 9  # priorities 4 to -4
+
+
+class Job:
+    """One call to make."""
+
+    __slots__ = (
+        "plan", "arguments", "names", "mailbox", "priority", "request_class", "state", "place", "since",
+        "abandoned", "wakeup", "waiting", "deadline", "patience", "value", "error", "status", "taken",
+    )  # fmt: skip
+
+    plan: Plan
+    arguments: tuple[Any, ...]  # converted; may pin buffers
+    names: tuple[Any, ...]  # the caller's own path objects, for an OSError
+    mailbox: Mailbox
+    priority: int
+    request_class: RequestClass
+    state: State
+    place: Queue | None  # the queue it is in
+    since: float  # when it was queued
+    abandoned: bool  # nobody waits for it. Set once; long calls look at it without the lock
+    waiting: bool  # its worker sits in poll(2) for it: can be taken back
+    wakeup: Notifier | None  # what that worker also waits for; None without descriptors left
+    deadline: float | None  # when patience runs out
+    patience: float | None  # seconds from its begin on; for a close that was cancelled while it was queued
+    value: Any
+    error: BaseException | None
+    status: Status  # valid when finished
+    taken: bool  # a descriptor in `value` is the caller's
+
+    def __init__(self, plan: Plan, arguments: tuple[Any, ...], mailbox: Mailbox, priority: int) -> None:
+        self.plan = plan
+        self.arguments = plan.take(arguments)
+        self.names = tuple(arguments[place] for place in plan.paths)
+        self.mailbox = mailbox
+        self.priority = priority
+        self.request_class = plan.operation.request_class
+        if plan.operation.change_if is not None and plan.operation.change_if(*self.arguments):
+            self.request_class = "change"
+        self.state = "queued"
+        self.place = self.wakeup = self.deadline = self.patience = None
+        self.abandoned = self.waiting = self.taken = False
+        self.value = self.error = None
+        self.status = "done"
+
+    @property
+    def droppable(self) -> bool:
+        """Whether nothing is lost when it never runs, or its result is dropped."""
+        return self.request_class in ("look", "make")
+
+    def unpin(self) -> None:
+        """Give the caller's buffers back. The worker must be done with them."""
+        if self.plan.pins:
+            release(self.arguments)
+        self.arguments = ()
+
+    def dispose(self, close: Any = os.close) -> None:
+        """Close the descriptor that nobody took."""
+        if not self.plan.descriptor or self.taken or self.value is None:
+            return
+        fd, self.value = self.value, None
+        close(fd)
+
+    def __del__(self) -> None:
+        if hasattr(self, "taken"):  # not if an argument was wrong
+            self.dispose()
+
+
+class Queue:
+    """Nine FIFO queues, one a priority. What was removed stays in its place and is passed over later."""
+
+    def __init__(self) -> None:
+        self._lanes: tuple[deque[Job], ...] = tuple(deque() for _ in range(LANES))
+        self._live = 0  # jobs whose place is here
+        self._dead = 0  # others that are still in a lane
+
+    def __len__(self) -> int:
+        return self._live
+
+    def __iter__(self) -> Iterator[Job]:
+        return (job for lane in self._lanes for job in lane if job.place is self)
+
+    def push(self, job: Job) -> None:
+        job.place = self
+        self._live += 1
+        self._lanes[HIGHEST - job.priority].append(job)
+
+    def pop(self) -> Job | None:
+        """Take the oldest of the highest priority."""
+        for lane in self._lanes:
+            if self._peel(lane):
+                job = lane.popleft()
+                job.place = None
+                self._live -= 1
+                return job
+        return None
+
+    def remove(self, job: Job) -> None:
+        job.place = None
+        self._live -= 1
+        self._dead += 1
+        if self._dead > self._live + 64:
+            self._compact()
+
+    def oldest(self) -> float:
+        """When the one that waits longest was queued; infinity if there is none."""
+        return min((lane[0].since for lane in self._lanes if self._peel(lane)), default=float("inf"))
+
+    def _peel(self, lane: deque[Job]) -> bool:
+        while lane and lane[0].place is not self:
+            lane.popleft()
+            self._dead -= 1
+        return bool(lane)
+
+    def _compact(self) -> None:
+        for lane in self._lanes:
+            live = [job for job in lane if job.place is self]
+            lane.clear()
+            lane.extend(live)
+        self._dead = 0
+
+
+class Mailbox:
+    """What an engine shares with the workers. Call with the pool's lock held.
+
+    The notifier's descriptor is readable exactly while `finished` is not empty.
+    """
+
+    def __init__(self) -> None:
+        self.finished = Queue()
+        self.notifier: Notifier | None = Notifier()  # None once the engine has gone
+        self.queued = 0
+        self.longest_wait = 0.0
+
+    def post(self, job: Job) -> None:
+        notifier = self.notifier
+        if notifier is None:
+            return
+        self.finished.push(job)
+        if len(self.finished) == 1:
+            notifier.set()
+
+    def take(self) -> Job | None:
+        job = self.finished.pop()
+        if job is not None:
+            self._clear_if_empty()
+        return job
+
+    def remove(self, job: Job) -> None:
+        self.finished.remove(job)
+        self._clear_if_empty()
+
+    def _clear_if_empty(self) -> None:
+        if not self.finished and self.notifier is not None:
+            self.notifier.clear()
