@@ -1,0 +1,111 @@
+"""asyncio's and uvloop's way to wait, and the table of running loops' front ends.
+
+A loop that is dropped takes its engine with it, and nothing has to be closed: the loop refers to the engine, through
+add_reader, and nothing of ours to the loop, but weakly. Detaching from a closed loop is neither needed nor allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from anyaio._front import AwaitFront, Engine
+from anyaio._request import Request
+
+T = TypeVar("T")
+
+
+class Waiter(asyncio.Future[None]):
+    """What a task awaits; cancelling it cancels the request by the rules of its class."""
+
+    __slots__ = ("cancelled_before", "request")
+
+    request: Request[Any]
+    cancelled_before: bool
+
+    def cancel(self, msg: Any = None) -> bool:
+        # False has the task go on waiting and raise CancelledError as soon as it is woken.
+        if self.done():
+            return False
+        if self.request.withdraw():
+            return super().cancel(msg)
+        if self.cancelled_before:
+            self.request.abandon()  # wakes
+        self.cancelled_before = True
+        return False
+
+
+class LoopAdapter:
+    """One running loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        key = id(loop)
+        self.loop = weakref.ref(loop, lambda _: _fronts.pop(key, None))
+
+    def attach(self, fd: int, poll: Callable[[], int]) -> None:
+        loop = self._get_loop()
+        try:
+            contextvars.Context().run(loop.add_reader, fd, poll)
+        except NotImplementedError:
+            raise RuntimeError(f"{type(loop).__name__} has no add_reader, which anyaio.asyncio needs") from None
+
+    def detach(self, fd: int) -> None:
+        loop = self.loop()
+        if loop is not None:
+            _fronts.pop(id(loop), None)
+            if not loop.is_closed():
+                loop.remove_reader(fd)
+
+    async def wait(self, request: Request[T]) -> T:
+        waiter = Waiter(loop=self._get_loop())
+        waiter.request = request
+        waiter.cancelled_before = False
+        request.attach(waiter)
+        try:
+            await waiter
+        except BaseException as error:  # CancelledError, or GeneratorExit when the task is given up
+            request.settle(error)
+            raise
+        try:
+            return request.result()
+        finally:
+            del request, waiter  # an error's traceback must not lead back to the request that holds it
+
+    def wake(self, waiter: Waiter) -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def on_error(self, exception: BaseException, request: Request[Any]) -> None:
+        message = f"Exception in the callback of {request!r}"
+        self._get_loop().call_exception_handler({"message": message, "exception": exception})
+
+    def _get_loop(self) -> asyncio.AbstractEventLoop:
+        loop = self.loop()
+        if loop is None:
+            raise RuntimeError("the event loop of this front end is gone")
+        return loop
+
+
+# By the id of the loop, to which there is a weak reference only: that of its adapter, which removes what has gone.
+_fronts: dict[int, tuple[weakref.ref[asyncio.AbstractEventLoop], AwaitFront]] = {}
+
+
+def current() -> AwaitFront:
+    """Return the running loop's front end, made at its first use. RuntimeError outside a running loop."""
+    loop = asyncio.get_running_loop()
+    entry = _fronts.get(id(loop))
+    return start(loop) if entry is None else entry[1]
+
+
+def start(loop: asyncio.AbstractEventLoop) -> AwaitFront:
+    for key, (reference, _) in list(_fronts.items()):
+        known = reference()
+        if known is None or known.is_closed():  # somebody keeps it, but it will not run again
+            _fronts.pop(key, None)
+    adapter = LoopAdapter(loop)
+    front = AwaitFront.start(adapter, Engine())
+    _fronts[id(loop)] = (adapter.loop, front)
+    return front

@@ -1,0 +1,281 @@
+"""The adapter interface and the front ends: adapter + engine + the operations in one colour.
+
+An engine must not refer to its front end, nor to its submitters: dropping the last front end frees the engine at once,
+which closes its descriptor, and no garbage collection is needed.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import get_ident
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypedDict, TypeVar
+
+from ._await_ops import AwaitOps
+from ._backend import backend
+from ._blocking_ops import BlockingOps
+from ._callback_ops import CallbackOps
+from ._drive import drive, drive_queued, finish_all
+from ._future_ops import FutureOps
+from ._request import Request
+
+if TYPE_CHECKING:
+    from types import ModuleType
+    from typing import Self, Unpack
+
+    from ._engine import Submitter
+
+    EngineFace = backend.Engine
+else:
+    EngineFace = object  # what has it comes behind, whichever backend's it is
+
+T = TypeVar("T")
+
+
+class Adapter(Protocol):
+    """What differs between loops."""
+
+    def attach(self, fd: int, poll: Callable[[], int]) -> None:
+        """Have *poll* called whenever *fd* is readable, outside of any caller's context."""
+
+    def detach(self, fd: int) -> None:
+        """Undo `attach`, if the loop still lives, and forget the front end."""
+
+    def wake(self, waiter: Any) -> None:
+        """Resume who waits with *waiter*; it may have been resumed already."""
+
+    @property
+    def on_error(self) -> Callable[[BaseException, Request[Any]], object] | None:
+        """Reports the exception of a callback in the loop's own way; None: `sys.unraisablehook`."""
+
+
+class AwaitAdapter(Adapter, Protocol):
+    def wait(self, request: Request[T]) -> Awaitable[T]:
+        """Attach a waiter, suspend the task, return the request's result."""
+        raise NotImplementedError
+
+
+class FutureAdapter(Adapter, Protocol):
+    def future(self, result: T | Request[T]) -> Awaitable[T]:
+        """Return a future of the loop's own kind; it is never done before the next poll."""
+        raise NotImplementedError
+
+
+class BlockingAdapter(Adapter, Protocol):
+    def wait(self, request: Request[T]) -> T:
+        """Block whatever runs here, until the request is done; return its result."""
+        raise NotImplementedError
+
+
+class Options(NamedTuple):
+    """The choices of one view."""
+
+    priority: int = 0
+    patience: float | None = 5.0
+    checkpoint: str = "strict"
+    lane: str = "auto"
+
+
+class SomeOptions(TypedDict, total=False):
+    """*priority* is from -4 to 4; higher ones run first.
+
+    *patience*, in seconds, is how long a change that was cancelled is waited for; None is for ever. *checkpoint* is
+    ``"strict"`` or ``"budget"``; *lane* is ``"auto"`` or ``"pool"``.
+    """
+
+    priority: int
+    patience: float | None
+    checkpoint: str
+    lane: str
+
+
+WORDS = {"checkpoint": ("strict", "budget"), "lane": ("auto", "pool")}
+
+
+def choose(options: Options, changes: SomeOptions) -> Options:
+    """Return *options* with *changes*; TypeError or ValueError if one is wrong."""
+    unknown = changes.keys() - Options._fields
+    if unknown:
+        raise TypeError(f"there is no option {unknown.pop()!r}")
+    options = options._replace(**changes)
+    if not isinstance(options.priority, int):
+        raise TypeError(f"priority must be an int, not {options.priority!r}")
+    if not -4 <= options.priority <= 4:
+        raise ValueError(f"priority must be from -4 to 4, not {options.priority!r}")
+    if options.patience is not None:
+        if not isinstance(options.patience, int | float):
+            raise TypeError(f"patience must be a number of seconds or None, not {options.patience!r}")
+        if not options.patience >= 0:  # nor NaN
+            raise ValueError(f"patience must not be negative, not {options.patience!r}")
+    for name, words in WORDS.items():
+        word = getattr(options, name)
+        if word not in words:
+            raise ValueError(f"{name} must be {' or '.join(map(repr, words))}, not {word!r}")
+    return options
+
+
+# ---- the callback colour: an engine, and views of it ----
+
+
+class CallbackView(CallbackOps):
+    """An engine with other options: the same requests, descriptor and poll."""
+
+    def __init__(self, engine: EngineOps, options: Options) -> None:
+        self.engine = engine
+        self.options = options
+        self._submitter = engine.submitter(priority=options.priority, patience=options.patience, lane=options.lane)
+        self._queue = self._submitter.queue
+
+    def with_options(self, **options: Unpack[SomeOptions]) -> CallbackView:
+        """Return a view of the same engine; what is not given stays as it is here."""
+        return CallbackView(self.engine, choose(self.options, options))
+
+    def _drive_queued(
+        self,
+        callback: Callable[[Request[Any]], object] | None,
+        function: Callable[..., Any],
+        *arguments: Any,
+        **options: Any,
+    ) -> Request[Any]:
+        return drive_queued(self.engine, self._submitter, callback, function, arguments, options)
+
+
+class EngineOps(CallbackOps, EngineFace):
+    """What an engine has beside its backend's own: the operations, with the default options."""
+
+    __slots__ = ()
+
+    def shutdown(self) -> None:
+        """Cancel composites and drive them to their end, drop what only looks, leave changes to the pool.
+
+        Then the descriptor is closed. Again: no effect.
+        """
+        finish_all(self)
+        super().shutdown()
+
+    def with_options(self, **options: Unpack[SomeOptions]) -> CallbackView:
+        """Return a view of this engine with other options: *priority*, *patience*, *checkpoint*, *lane*."""
+        return CallbackView(self, choose(Options(), options))
+
+    @property
+    def _queue(self) -> Callable[..., Request[Any]]:  # type: ignore[override]  # nobody assigns it
+        # Not kept: a submitter refers to its engine, whose descriptor would then stay until the next collection.
+        return self.submitter().queue
+
+    def _drive_queued(
+        self,
+        callback: Callable[[Request[Any]], object] | None,
+        function: Callable[..., Any],
+        *arguments: Any,
+        **options: Any,
+    ) -> Request[Any]:
+        return drive_queued(self, self.submitter(), callback, function, arguments, options)
+
+
+class Engine(EngineOps, backend.Engine):
+    """A notifier descriptor and the requests of one thread, in the callback colour.
+
+    Any loop can serve it: call *poll* whenever *fileno* is readable. It belongs to the thread that made it.
+    """
+
+    _queue = backend.Engine.queue  # the operations call it as it is, without a step between
+
+
+_engine_classes: dict[str, type[Engine]] = {backend.NAME: Engine}
+
+
+def engine_class(backend_module: ModuleType) -> type[Engine]:
+    """Return the Engine of a backend that need not be the chosen one."""
+    name: str = backend_module.NAME
+    if name not in _engine_classes:
+        bases = (EngineOps, backend_module.Engine)
+        namespace = {"__doc__": Engine.__doc__, "__module__": Engine.__module__, "_queue": backend_module.Engine.queue}
+        _engine_classes[name] = type("Engine", bases, namespace)
+    return _engine_classes[name]
+
+
+# ---- the other colours ----
+
+A = TypeVar("A", bound=Adapter)
+
+
+class Front(Generic[A]):
+    """What the front ends of all colours have."""
+
+    def __init__(self, adapter: A, engine: Engine, options: Options, home: tuple[int, int]) -> None:
+        self.engine = engine
+        self._adapter = adapter
+        self._options = options
+        self._home = home  # the process and the thread that it belongs to
+        self._submit: Submitter = engine.submitter(
+            priority=options.priority, patience=options.patience, lane=options.lane
+        )
+
+    @classmethod
+    def start(cls, adapter: A, engine: Engine) -> Self:
+        """Make the front end of a loop or thread that has none."""
+        engine.wake = adapter.wake
+        engine.on_error = adapter.on_error
+        adapter.attach(engine.fileno(), engine.poll)
+        return cls(adapter, engine, Options(), (os.getpid(), get_ident()))
+
+    @property
+    def pool(self) -> backend.Pool:
+        """The threads that run its requests."""
+        return self.engine.pool
+
+    def stats(self) -> dict[str, Any]:
+        """Return counters of the engine and its pool, for people."""
+        return self.engine.stats()
+
+    def with_options(self, **options: Unpack[SomeOptions]) -> Self:
+        """Return a view of the same engine with other options: *priority*, *patience*, *checkpoint*, *lane*.
+
+        What is not given stays as it is here. Make a view once and keep it.
+        """
+        return type(self)(self._adapter, self.engine, choose(self._options, options), self._home)
+
+    def shutdown(self) -> None:
+        """Shut the engine down; the next request through the loop or thread starts another. Again: no effect."""
+        process, thread = self._home
+        if not self.engine.closed and process == os.getpid():  # detaching in a child would reach the parent's epoll
+            if thread != get_ident():
+                raise RuntimeError("a front end belongs to the thread that made it")
+            self._adapter.detach(self.engine.fileno())
+        self.engine.shutdown()
+
+    def _drive(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        return drive(self.engine, self._submit, function, arguments, options)
+
+
+class AwaitFront(Front[AwaitAdapter], AwaitOps):
+    """A loop's front end in the await colour."""
+
+    async def wait(self, request: Request[T]) -> T:
+        """Wait for a request that this engine returned, also one that is done already; return its result."""
+        return await self._adapter.wait(request)
+
+    def _wait(self, request: Request[T]) -> Awaitable[T]:
+        return self._adapter.wait(request)
+
+
+class FutureFront(Front[FutureAdapter], FutureOps):
+    """A loop's front end in the future colour."""
+
+    def wait(self, request: Request[T]) -> Awaitable[T]:
+        """Return a future of a request that this engine returned, also one that is done already."""
+        return self._adapter.future(request)
+
+    def _future(self, result: T | Request[T]) -> Awaitable[T]:
+        return self._adapter.future(result)
+
+
+class BlockingFront(Front[BlockingAdapter], BlockingOps):
+    """A front end in the blocking colour."""
+
+    def wait(self, request: Request[T]) -> T:
+        """Wait for a request that this engine returned, also one that is done already; return its result."""
+        return self._adapter.wait(request)
+
+    def _wait(self, request: Request[T]) -> T:
+        return self._adapter.wait(request)
