@@ -1,0 +1,590 @@
+"""The trampoline: it runs an ordinary coroutine on an engine, and makes a request of it, without any event loop.
+
+1. A coroutine, `async def f(steps, ...)`, awaits the operations of *steps*. One that is not finished at once reaches
+   the trampoline as an unfinished Request: the *step*. The step's callback brings the coroutine back, with the result
+   sent in or the error thrown. Who awaits nothing unfinished is run to its end at once, and is its result.
+2. A coroutine that the trampoline runs is a *strand*. A composite has one, and one more for each child of a `scope`.
+   Nothing calls back into a strand: what is to be resumed stands in a queue that one loop empties, so neither many
+   steps, nor wide or deep scopes, nor composites that wait for composites use up the stack.
+3. Cancelling goes to the running step of each strand by the step's own class. When the step is taken back or has ended,
+   Cancelled is thrown into its strand, once: what `finally:` blocks await is not interrupted by later cancels.
+4. A suspended coroutine is never closed, nor left to the garbage collector: its `finally:` blocks could then not
+   await. `_runners` keeps it until it has ended. At exit, and by `finish_all` at an engine's shutdown, it is
+   cancelled and driven to its end. A forked child keeps it for ever: running it there would remove the parent's
+   temporary files.
+5. Errors are kept without the trampoline's own frames, which would tie them to the composite in a cycle.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from _thread import get_native_id
+from collections import deque
+from collections.abc import Callable, Coroutine, Generator
+from contextvars import Context, copy_context
+from types import coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from ._opcodes import NOP
+from ._request import Cancelled, Outcome, Request, State, T
+
+if TYPE_CHECKING:
+    from ._engine import Engine, Submitter
+    from ._scope import Scope
+
+
+@coroutine
+def suspend(request: Request[T]) -> Generator[Request[T], Any, T]:
+    """Hand *request* to the trampoline; return its result or raise its error."""
+    try:
+        return (yield request)  # type: ignore[no-any-return]  # the trampoline sends the result
+    finally:
+        del request  # the error of a request holds this frame
+
+
+WHO: Final = object()  # a strand that yields this is sent itself, at once
+
+
+@coroutine
+def current_strand() -> Generator[Any, Strand, Strand]:
+    """Return the strand that awaits this."""
+    return (yield WHO)
+
+
+class Signal(Request[None]):
+    """A step that no engine runs: news that strands of one composite give each other. It serves once."""
+
+    __slots__ = ("callback", "state")
+    callback: Callable[[Request[None]], object] | None
+    state: State
+    operation = "signal"
+
+    def __init__(self) -> None:
+        self.callback = None
+        self.state = "running"
+
+    def fire(self) -> None:
+        """Resume who waits, or will."""
+        self.state = "done"
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            callback(self)
+
+    def cancel(self) -> bool:
+        if self.state == "done":
+            return False
+        self.state = "done"
+        self.callback = None
+        return True
+
+    def result(self) -> None:
+        return None
+
+    def settle(self, error: BaseException) -> None:
+        """There is nothing to tell."""
+
+
+class Strand:
+    """One coroutine that the trampoline runs."""
+
+    __slots__ = ("cancellers", "cancelling", "composite", "context", "coroutine", "error", "scope", "scopes", "step")
+
+    def __init__(self, composite: Composite[Any], coroutine: Coroutine[Any, Any, Any], context: Context) -> None:
+        self.composite = composite
+        self.coroutine = coroutine
+        self.context = context
+        self.step: Request[Any] | None = None  # what it waits for
+        self.error: BaseException | None = None  # what to throw when it is resumed
+        self.scope: Scope | None = None  # whose child it is
+        self.scopes: list[Scope] = []  # those it has entered, the innermost last
+        self.cancellers: list[object] = []  # who wants it cancelled and was not served yet
+        self.cancelling: object | None = None  # whose Cancelled was thrown; until a scope that threw it has ended
+
+    def resume(self, step: Request[Any]) -> None:
+        """Go on: the callback of its step."""
+        self.composite._enqueue(self)
+
+    def advance(self) -> None:
+        """Run the coroutine until it is suspended on an unfinished step, or has ended."""
+        value = self._answer()
+        run = self.context.run
+        while True:
+            try:
+                if self.error is None:
+                    step = run(self.coroutine.send, value)
+                else:
+                    step = run(self.coroutine.throw, self._take_error())
+            except StopIteration as end:
+                self._end(end.value, None)
+                return
+            except BaseException as error:
+                self._end(None, without_frame(error))
+                return
+            if step is WHO:
+                value = self
+                continue
+            if not isinstance(step, Request):
+                self.error = TypeError(f"a composite can only await its steps, scopes and batches, not {step!r}")
+                continue
+            self.step = step
+            if step.state != "done":
+                step.callback = self.resume
+                if not (self._wanted() and step.cancel()):
+                    return
+            del step
+            value = self._answer()
+
+    def _answer(self) -> Any:
+        """Return what to send in after the step has ended; an error is set aside to be thrown."""
+        if self._wanted():
+            self._interrupt()
+        step, self.step = self.step, None
+        if step is None or self.error is not None:
+            return None
+        try:
+            return step.result()
+        except BaseException as error:
+            self.error = error.with_traceback(None)
+            return None
+
+    def _wanted(self) -> bool:
+        """Is there a cancellation to throw?"""
+        return bool(self.cancellers) and self.cancelling is None
+
+    def _interrupt(self) -> None:
+        """Set Cancelled aside to be thrown, in place of what the step returned."""
+        self.cancelling = self.cancellers.pop(0)
+        step = self.step
+        error = Cancelled(f"{self.composite.operation} was cancelled")
+        if step is not None:
+            step.settle(error)
+        self.step = None
+        self.error = error
+
+    def _take_error(self) -> BaseException:
+        error, self.error = self.error, None
+        assert error is not None, "it was looked at before"
+        return error
+
+    def _end(self, value: Any, error: BaseException | None) -> None:
+        if self.scope is None:
+            self.composite._end(value, error)
+        else:
+            self.scope.child_ended(self, error)
+
+
+def without_frame(error: BaseException) -> BaseException:
+    """Drop the caller's frame, the outermost, from the traceback."""
+    traceback = error.__traceback__
+    return error if traceback is None else error.with_traceback(traceback.tb_next)
+
+
+def cancel_strands(strands: list[tuple[Strand, object]]) -> None:
+    """Cancel each strand for its canceller, and what runs for it: the children of its scopes, composites it awaits.
+
+    Who already unwinds is left alone, with the scopes and steps of its cleanup.
+    """
+    while strands:
+        strand, canceller = strands.pop()
+        if canceller in strand.cancellers or canceller is strand.cancelling:
+            continue
+        strand.cancellers.append(canceller)
+        if strand.cancelling is not None:
+            continue
+        inner = strand.scopes.index(canceller) + 1 if canceller in strand.scopes else 0
+        for scope in strand.scopes[inner:]:
+            strands += scope.cancel_children()
+        step = strand.step
+        if isinstance(step, Composite):
+            strands += step._cancel_root()
+        elif step is not None and step.cancel():
+            strand._interrupt()
+            strand.composite._prepare(strand)
+
+
+class Composite(Request[T]):
+    """A request made of others: a coroutine that the trampoline runs.
+
+    Its outcome, when a cancellation ended it, is "failed" with that Cancelled: it stopped between two steps.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_callback",
+        "_context",
+        "_ended",
+        "_error",
+        "_held",
+        "_outcome",
+        "_ready",
+        "_root",
+        "_runner",
+        "_state",
+        "_submitter",
+        "_value",
+        "_waiter",
+        "_working",
+        "operation",
+    )
+    operation: str
+
+    def __init__(
+        self,
+        engine: Engine,
+        submitter: Submitter,
+        function: Callable[..., Coroutine[Any, Any, T]],
+        arguments: tuple[Any, ...],
+        options: dict[str, Any],
+    ) -> None:
+        from ._steps import Steps  # it imports the composites, which import this module
+
+        self.operation = function.__name__
+        self._submitter = submitter
+        self._context = copy_context()
+        self._root = Strand(self, function(Steps(engine, submitter), *arguments, **options), self._context)
+        self._ready = deque((self._root,))  # strands to resume; filled by callbacks, emptied by `_work`
+        self._working = False
+        self._held = True  # the end is not told now: whoever set this tells it
+        self._ended = False  # the coroutine has returned or raised
+        self._state: State = "running"
+        self._outcome: Outcome | None = None
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._callback: Callable[[Request[T]], object] | None = None
+        self._waiter: Any = None
+        self._runner = Runner.of(engine)
+        self._runner.composites.add(self)
+
+    def __repr__(self) -> str:
+        return f"<anyaio composite {self.operation}, {self._state}>"
+
+    @property
+    def priority(self) -> int:
+        return self._submitter.priority
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return self._outcome
+
+    @property
+    def callback(self) -> Callable[[Request[T]], object] | None:
+        return self._callback
+
+    @callback.setter
+    def callback(self, callback: Callable[[Request[T]], object] | None) -> None:
+        self._callback = callback
+
+    @property
+    def engine(self) -> Engine:
+        return self._runner.engine
+
+    # ---- running ----
+
+    def _prepare(self, strand: Strand) -> None:
+        """Have the strand resumed when the runner's loop, or the `_work` further down the stack, comes to it."""
+        self._ready.append(strand)
+        if not self._working:
+            self._runner.queue.append(self)
+
+    def _enqueue(self, strand: Strand) -> None:
+        self._prepare(strand)
+        if not self._working:
+            self._runner.run()
+
+    def _work(self) -> None:
+        """Run what is ready. Entered by the runner's loop, and by the submit."""
+        ready = self._ready
+        self._working = True
+        try:
+            while ready:
+                ready.popleft().advance()
+        finally:
+            self._working = False
+        if self._ended and not self._held:
+            self._deliver()
+
+    def _end(self, value: T | None, error: BaseException | None) -> None:
+        self._value = value
+        self._error = error
+        self._ended = True
+        del self._root  # it refers to its composite
+        self._runner.remove(self)
+        if self._state == "done":  # abandoned
+            return
+        self._state = "finished"
+        self._outcome = Outcome("done", value) if error is None else Outcome("failed", error=error)
+
+    def _deliver(self) -> None:
+        """Tell who waits that it is done."""
+        if self._state == "done":
+            return
+        self._state = "done"
+        waiter, self._waiter = self._waiter, None
+        callback, self._callback = self._callback, None
+        engine = self._runner.engine
+        try:
+            if waiter is not None and engine.wake is not None:
+                engine.wake(waiter)
+        finally:
+            if callback is not None:
+                self._call(callback)
+        if waiter is None and callback is None and isinstance(self._error, KeyboardInterrupt | SystemExit):
+            raise self._error  # nobody else would ever see it
+
+    def _call(self, callback: Callable[[Request[T]], object]) -> None:
+        # A copy, for the coroutine's own may be entered right now.
+        context = self._context.copy()
+        try:
+            context.run(callback, self)
+        except Exception as error:
+            on_error = self._runner.engine.on_error
+            if on_error is None:
+                report_unraisable(error, self)
+            else:
+                on_error(error, self)
+
+    def _deliver_later(self) -> None:
+        """Have the next poll deliver: a request that does nothing goes there and back."""
+        try:
+            self._submitter.queue(NOP, lambda request: self._deliver())
+        except RuntimeError:  # the engine takes no more requests: nothing will be polled
+            self._deliver()
+
+    # ---- cancelling ----
+
+    def _cancel_root(self) -> list[tuple[Strand, object]]:
+        return [] if self._ended else [(self._root, self)]
+
+    def _cancel(self) -> None:
+        """Cancel the coroutine; it may have ended, untold, when this returns."""
+        self._held, held = True, self._held
+        cancel_strands(self._cancel_root())
+        self._runner.run()
+        self._held = held
+
+    def cancel(self) -> bool:
+        """Cancel the running steps, then the coroutine; always False: the callback comes when it has ended.
+
+        ``result()`` raises Cancelled then, unless the coroutine completed all the same.
+        """
+        self._runner.check()
+        if self._ended or self._state == "done":
+            return False
+        self._cancel()
+        if self._ended and not self._held:
+            self._deliver() if self._callback is None else self._deliver_later()
+        return False
+
+    def withdraw(self) -> bool:
+        self._runner.check()
+        if self._ended or self._state == "done":
+            return False
+        waiter, self._waiter = self._waiter, None
+        self._cancel()
+        if self._ended and isinstance(self._error, Cancelled) and not self._held:
+            self._callback = None
+            self._deliver()
+            return True
+        self._waiter = waiter
+        if self._ended and not self._held:
+            self._deliver() if self._callback is None else self._deliver_later()
+        return False
+
+    def abandon(self) -> None:
+        """Let who waits go on; the coroutine is driven to its end all the same."""
+        self._runner.check()
+        if self._state == "done":
+            return
+        if not self._ended:
+            self._outcome = Outcome("unknown")
+        self._deliver()
+
+    def attach(self, waiter: Any) -> None:
+        self._runner.check()
+        if self._state != "done":
+            self._waiter = waiter
+        elif (wake := self._runner.engine.wake) is not None:
+            wake(waiter)
+
+    def settle(self, error: BaseException) -> None:
+        if not self._ended:
+            self.withdraw()
+        outcome = self._outcome or Outcome("unknown")
+        error.outcome = outcome  # type: ignore[attr-defined]  # that is what it is for
+        if isinstance(outcome.error, Exception):
+            error.__cause__ = outcome.error
+
+    def result(self) -> T:
+        try:
+            if self._state != "done":
+                raise RuntimeError(f"{self.operation} is not done")
+            if self._outcome is not None and self._outcome.status == "unknown":
+                raise Cancelled(f"{self.operation} was abandoned", self._outcome)
+            if self._error is not None:
+                raise self._error
+            return self._value  # type: ignore[return-value]  # a coroutine that ended without error has returned a T
+        finally:
+            del self  # an error that is raised here holds this frame
+
+
+def report_unraisable(error: Exception, culprit: object) -> None:
+    """Tell `sys.unraisablehook` of the exception of a callback."""
+    # The type of the hook's argument has no public name.
+    arguments = next(kind for kind in tuple.__subclasses__() if kind.__name__ == "UnraisableHookArgs")
+    message = f"Exception ignored in the callback of {culprit!r}"
+    sys.unraisablehook(arguments((type(error), error, error.__traceback__, message, culprit)))  # type: ignore[arg-type]
+
+
+class Runner:
+    """The composites of one engine: those that have not ended, and those with strands to resume."""
+
+    __slots__ = ("active", "composites", "engine", "queue", "thread")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.composites: set[Composite[Any]] = set()
+        self.queue: deque[Composite[Any]] = deque()
+        self.active = False
+        self.thread: int | None = get_native_id()  # None: it was made before fork, nothing runs any more
+
+    @staticmethod
+    def of(engine: Engine) -> Runner:
+        """Return the engine's runner: there is one while it has composites."""
+        runner = _runners.get(engine)
+        if runner is None:
+            watch_process()
+            runner = _runners[engine] = Runner(engine)
+        return runner
+
+    def check(self) -> None:
+        """RuntimeError if this is not the engine's thread, or a forked child."""
+        if self.thread is None:
+            raise RuntimeError("the composite was started before fork; it only runs in the parent")
+        if self.thread != get_native_id():
+            raise RuntimeError("the composite belongs to another thread")
+
+    def remove(self, composite: Composite[Any]) -> None:
+        self.composites.discard(composite)
+        if not self.composites and _runners.get(self.engine) is self:
+            del _runners[self.engine]
+
+    def run(self) -> None:
+        """Resume what is queued. Where that is under way already, further down the stack, it is left to it."""
+        if self.active:
+            return
+        failure = None
+        self.active = True
+        try:
+            while self.queue:
+                composite = self.queue.popleft()
+                if composite._working:  # it runs further down the stack, and sees to its strands there
+                    continue
+                try:
+                    composite._work()
+                except BaseException as error:  # a callback's; the others are run before it leaves the poll
+                    failure = failure or error
+        finally:
+            self.active = False
+        if failure is not None:
+            raise failure
+
+
+_runners: dict[Engine, Runner] = {}
+_kept: list[Runner] = []  # of the parent, in a forked child
+_watching = False
+
+
+def watch_process() -> None:
+    """Have fork and exit look after suspended coroutines."""
+    global _watching
+    if _watching:
+        return
+    _watching = True
+    import atexit
+
+    atexit.register(_at_exit)
+    os.register_at_fork(after_in_child=_in_child)
+
+
+def _in_child() -> None:
+    for runner in _runners.values():
+        runner.thread = None
+        runner.queue.clear()
+        for composite in runner.composites:
+            composite._ready.clear()
+        _kept.append(runner)
+    _runners.clear()
+
+
+def _at_exit() -> None:
+    for runner in list(_runners.values()):
+        if runner.thread == get_native_id() and not runner.engine.closed:
+            finish_all(runner.engine)
+    left = [*_runners.values(), *_kept]
+    if left:  # the interpreter's end would close what is suspended: that must never be
+        import ctypes
+
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(left))
+
+
+def finish_all(engine: Engine) -> None:
+    """Cancel the engine's composites and drive them to their end, before its shutdown.
+
+    It polls. It waits as long as completions keep arriving, and for the pool's *exit_timeout* after the last; whose
+    coroutine is still stuck then is abandoned.
+    """
+    runner = _runners.get(engine)
+    if runner is None:
+        return
+    for composite in list(runner.composites):
+        composite.cancel()
+    while runner.composites and engine.wait(engine.pool.exit_timeout):
+        engine.poll()
+    for composite in list(runner.composites):
+        composite.abandon()
+
+
+def drive(
+    engine: Engine,
+    submitter: Submitter,
+    function: Callable[..., Coroutine[Any, Any, T]],
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+) -> T | Composite[T]:
+    """Run *function* with its steps, *arguments* and *options*: return its result, or a Composite if it was suspended.
+
+    It runs in a copy of the caller's context, and its steps have the *submitter*'s priority and patience.
+    """
+    composite = Composite(engine, submitter, function, arguments, options)
+    try:
+        composite._work()
+        composite._held = False
+        if not composite._ended:
+            return composite
+        composite._state = "done"
+        return composite.result()
+    finally:
+        del composite
+
+
+def drive_queued(
+    engine: Engine,
+    submitter: Submitter,
+    callback: Callable[[Request[T]], object] | None,
+    function: Callable[..., Coroutine[Any, Any, T]],
+    arguments: tuple[Any, ...],
+    options: dict[str, Any],
+) -> Composite[T]:
+    """Run *function* as `drive` does, but return a Composite always; *callback* gets it in a later poll."""
+    composite = Composite(engine, submitter, function, arguments, options)
+    composite._callback = callback
+    composite._work()
+    composite._held = False
+    if composite._ended:
+        composite._deliver_later()
+    return composite
