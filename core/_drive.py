@@ -9,7 +9,7 @@
 3. Cancelling goes to the running step of each strand by the step's own class. When the step is taken back or has ended,
    Cancelled is thrown into its strand, once: what `finally:` blocks await is not interrupted by later cancels.
 4. A suspended coroutine is never closed, nor left to the garbage collector: its `finally:` blocks could then not
-   await. `_runners` keeps it until it has ended. At exit, and by `finish_all` at an engine's shutdown, it is
+   await. `_runner.py` keeps it until it has ended. At exit, and by `finish_all` at an engine's shutdown, it is
    cancelled and driven to its end. A forked child keeps it for ever: running it there would remove the parent's
    temporary files.
 5. Errors are kept without the trampoline's own frames, which would tie them to the composite in a cycle.
@@ -17,190 +17,20 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from _thread import get_native_id
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context, copy_context
-from types import coroutine
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any
 
 from ._opcodes import NOP
 from ._request import Cancelled, Outcome, Request, State, T
+from ._runner import Runner
+from ._runner import finish_all as finish_all
+from ._strand import Strand
 
 if TYPE_CHECKING:
     from ._engine import Engine, Submitter
-    from ._scope import Scope
-
-
-@coroutine
-def suspend(request: Request[T]) -> Generator[Request[T], Any, T]:
-    """Hand *request* to the trampoline; return its result or raise its error."""
-    try:
-        return (yield request)  # type: ignore[no-any-return]  # the trampoline sends the result
-    finally:
-        del request  # the error of a request holds this frame
-
-
-WHO: Final = object()  # a strand that yields this is sent itself, at once
-
-
-@coroutine
-def current_strand() -> Generator[Any, Strand, Strand]:
-    """Return the strand that awaits this."""
-    return (yield WHO)
-
-
-class Signal(Request[None]):
-    """A step that no engine runs: news that strands of one composite give each other. It serves once."""
-
-    __slots__ = ("callback", "state")
-    callback: Callable[[Request[None]], object] | None
-    state: State
-    operation = "signal"
-
-    def __init__(self) -> None:
-        self.callback = None
-        self.state = "running"
-
-    def fire(self) -> None:
-        """Resume who waits, or will."""
-        self.state = "done"
-        callback, self.callback = self.callback, None
-        if callback is not None:
-            callback(self)
-
-    def cancel(self) -> bool:
-        if self.state == "done":
-            return False
-        self.state = "done"
-        self.callback = None
-        return True
-
-    def result(self) -> None:
-        return None
-
-    def settle(self, error: BaseException) -> None:
-        """There is nothing to tell."""
-
-
-class Strand:
-    """One coroutine that the trampoline runs."""
-
-    __slots__ = ("cancellers", "cancelling", "composite", "context", "coroutine", "error", "scope", "scopes", "step")
-
-    def __init__(self, composite: Composite[Any], coroutine: Coroutine[Any, Any, Any], context: Context) -> None:
-        self.composite = composite
-        self.coroutine = coroutine
-        self.context = context
-        self.step: Request[Any] | None = None  # what it waits for
-        self.error: BaseException | None = None  # what to throw when it is resumed
-        self.scope: Scope | None = None  # whose child it is
-        self.scopes: list[Scope] = []  # those it has entered, the innermost last
-        self.cancellers: list[object] = []  # who wants it cancelled and was not served yet
-        self.cancelling: object | None = None  # whose Cancelled was thrown; until a scope that threw it has ended
-
-    def resume(self, step: Request[Any]) -> None:
-        """Go on: the callback of its step."""
-        self.composite._enqueue(self)
-
-    def advance(self) -> None:
-        """Run the coroutine until it is suspended on an unfinished step, or has ended."""
-        value = self._answer()
-        run = self.context.run
-        while True:
-            try:
-                if self.error is None:
-                    step = run(self.coroutine.send, value)
-                else:
-                    step = run(self.coroutine.throw, self._take_error())
-            except StopIteration as end:
-                self._end(end.value, None)
-                return
-            except BaseException as error:
-                self._end(None, without_frame(error))
-                return
-            if step is WHO:
-                value = self
-                continue
-            if not isinstance(step, Request):
-                self.error = TypeError(f"a composite can only await its steps, scopes and batches, not {step!r}")
-                continue
-            self.step = step
-            if step.state != "done":
-                step.callback = self.resume
-                if not (self._wanted() and step.cancel()):
-                    return
-            del step
-            value = self._answer()
-
-    def _answer(self) -> Any:
-        """Return what to send in after the step has ended; an error is set aside to be thrown."""
-        if self._wanted():
-            self._interrupt()
-        step, self.step = self.step, None
-        if step is None or self.error is not None:
-            return None
-        try:
-            return step.result()
-        except BaseException as error:
-            self.error = error.with_traceback(None)
-            return None
-
-    def _wanted(self) -> bool:
-        """Is there a cancellation to throw?"""
-        return bool(self.cancellers) and self.cancelling is None
-
-    def _interrupt(self) -> None:
-        """Set Cancelled aside to be thrown, in place of what the step returned."""
-        self.cancelling = self.cancellers.pop(0)
-        step = self.step
-        error = Cancelled(f"{self.composite.operation} was cancelled")
-        if step is not None:
-            step.settle(error)
-        self.step = None
-        self.error = error
-
-    def _take_error(self) -> BaseException:
-        error, self.error = self.error, None
-        assert error is not None, "it was looked at before"
-        return error
-
-    def _end(self, value: Any, error: BaseException | None) -> None:
-        if self.scope is None:
-            self.composite._end(value, error)
-        else:
-            self.scope.child_ended(self, error)
-
-
-def without_frame(error: BaseException) -> BaseException:
-    """Drop the caller's frame, the outermost, from the traceback."""
-    traceback = error.__traceback__
-    return error if traceback is None else error.with_traceback(traceback.tb_next)
-
-
-def cancel_strands(strands: list[tuple[Strand, object]]) -> None:
-    """Cancel each strand for its canceller, and what runs for it: the children of its scopes, composites it awaits.
-
-    Who already unwinds is left alone, with the scopes and steps of its cleanup.
-    """
-    while strands:
-        strand, canceller = strands.pop()
-        if canceller in strand.cancellers or canceller is strand.cancelling:
-            continue
-        strand.cancellers.append(canceller)
-        if strand.cancelling is not None:
-            continue
-        inner = strand.scopes.index(canceller) + 1 if canceller in strand.scopes else 0
-        for scope in strand.scopes[inner:]:
-            strands += scope.cancel_children()
-        step = strand.step
-        if isinstance(step, Composite):
-            strands += step._cancel_root()
-        elif step is not None and step.cancel():
-            strand._interrupt()
-            strand.composite._prepare(strand)
 
 
 class Composite(Request[T]):
@@ -440,113 +270,27 @@ def report_unraisable(error: Exception, culprit: object) -> None:
     sys.unraisablehook(arguments((type(error), error, error.__traceback__, message, culprit)))  # type: ignore[arg-type]
 
 
-class Runner:
-    """The composites of one engine: those that have not ended, and those with strands to resume."""
+def cancel_strands(strands: list[tuple[Strand, object]]) -> None:
+    """Cancel each strand for its canceller, and what runs for it: the children of its scopes, composites it awaits.
 
-    __slots__ = ("active", "composites", "engine", "queue", "thread")
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-        self.composites: set[Composite[Any]] = set()
-        self.queue: deque[Composite[Any]] = deque()
-        self.active = False
-        self.thread: int | None = get_native_id()  # None: it was made before fork, nothing runs any more
-
-    @staticmethod
-    def of(engine: Engine) -> Runner:
-        """Return the engine's runner: there is one while it has composites."""
-        runner = _runners.get(engine)
-        if runner is None:
-            watch_process()
-            runner = _runners[engine] = Runner(engine)
-        return runner
-
-    def check(self) -> None:
-        """RuntimeError if this is not the engine's thread, or a forked child."""
-        if self.thread is None:
-            raise RuntimeError("the composite was started before fork; it only runs in the parent")
-        if self.thread != get_native_id():
-            raise RuntimeError("the composite belongs to another thread")
-
-    def remove(self, composite: Composite[Any]) -> None:
-        self.composites.discard(composite)
-        if not self.composites and _runners.get(self.engine) is self:
-            del _runners[self.engine]
-
-    def run(self) -> None:
-        """Resume what is queued. Where that is under way already, further down the stack, it is left to it."""
-        if self.active:
-            return
-        failure = None
-        self.active = True
-        try:
-            while self.queue:
-                composite = self.queue.popleft()
-                if composite._working:  # it runs further down the stack, and sees to its strands there
-                    continue
-                try:
-                    composite._work()
-                except BaseException as error:  # a callback's; the others are run before it leaves the poll
-                    failure = failure or error
-        finally:
-            self.active = False
-        if failure is not None:
-            raise failure
-
-
-_runners: dict[Engine, Runner] = {}
-_kept: list[Runner] = []  # of the parent, in a forked child
-_watching = False
-
-
-def watch_process() -> None:
-    """Have fork and exit look after suspended coroutines."""
-    global _watching
-    if _watching:
-        return
-    _watching = True
-    import atexit
-
-    atexit.register(_at_exit)
-    os.register_at_fork(after_in_child=_in_child)
-
-
-def _in_child() -> None:
-    for runner in _runners.values():
-        runner.thread = None
-        runner.queue.clear()
-        for composite in runner.composites:
-            composite._ready.clear()
-        _kept.append(runner)
-    _runners.clear()
-
-
-def _at_exit() -> None:
-    for runner in list(_runners.values()):
-        if runner.thread == get_native_id() and not runner.engine.closed:
-            finish_all(runner.engine)
-    left = [*_runners.values(), *_kept]
-    if left:  # the interpreter's end would close what is suspended: that must never be
-        import ctypes
-
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(left))
-
-
-def finish_all(engine: Engine) -> None:
-    """Cancel the engine's composites and drive them to their end, before its shutdown.
-
-    It polls. It waits as long as completions keep arriving, and for the pool's *exit_timeout* after the last; whose
-    coroutine is still stuck then is abandoned.
+    Who already unwinds is left alone, with the scopes and steps of its cleanup.
     """
-    runner = _runners.get(engine)
-    if runner is None:
-        return
-    for composite in list(runner.composites):
-        composite.cancel()
-    while runner.composites and engine.wait(engine.pool.exit_timeout):
-        engine.poll()
-    for composite in list(runner.composites):
-        composite.abandon()
+    while strands:
+        strand, canceller = strands.pop()
+        if canceller in strand.cancellers or canceller is strand.cancelling:
+            continue
+        strand.cancellers.append(canceller)
+        if strand.cancelling is not None:
+            continue
+        inner = strand.scopes.index(canceller) + 1 if canceller in strand.scopes else 0
+        for scope in strand.scopes[inner:]:
+            strands += scope.cancel_children()
+        step = strand.step
+        if isinstance(step, Composite):
+            strands += step._cancel_root()
+        elif step is not None and step.cancel():
+            strand._interrupt()
+            strand.composite._prepare(strand)
 
 
 def drive(

@@ -8,8 +8,9 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ._drive import Signal, Strand, cancel_strands, current_strand, suspend
+from ._drive import cancel_strands
 from ._request import Cancelled, Request, State
+from ._strand import Signal, Strand, current_strand, suspend
 
 if TYPE_CHECKING:
     from typing import Self

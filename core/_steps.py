@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from ._await_ops import AwaitOps
-from ._drive import drive, suspend
+from ._drive import drive
 from ._request import Request, T
+from ._strand import suspend
 
 if TYPE_CHECKING:
     from ._engine import Engine, Submitter

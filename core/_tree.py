@@ -159,17 +159,18 @@ class Walk:
                     await self.start_anchored(anchor)
                 else:  # until jobs under way have ended
                     break
-            if not requests:
+            if requests:
+                for job, request in await requests.some():
+                    self.end(job, request)
+            elif not self.stack:
                 return
-            for job, request in await requests.some():
-                self.end(job, request)
 
     def start(self) -> None:
-        kind, path, directory = job = self.take_job()
+        kind, path, _ = job = self.take_job()
         self.requests.add(job, self.steps.submit(kind.operation, path, *kind.before, None, *kind.after))
 
     async def start_anchored(self, anchor: Anchor) -> None:
-        kind, path, directory = job = self.take_job()
+        kind, path, _ = job = self.take_job()
         if anchor.fd is None and not await self.reopen(anchor, path):
             self.leave(anchor)
             return

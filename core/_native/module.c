@@ -40,11 +40,11 @@ drain(PyObject *module, PyObject *arguments, PyObject *keywords)
         Py_END_ALLOW_THREADS
         if (finished != before) {
             before = finished;
-            until = monotonic_ns() + (uint64_t)(seconds * 1e9);
+            until = clock_now() + (uint64_t)(seconds * 1e9);
         }
         if (PyErr_CheckSignals() < 0)
             return NULL;
-    } while (changes > 0 && monotonic_ns() < until);
+    } while (changes > 0 && clock_now() < until);
     Py_RETURN_NONE;
 }
 

@@ -5,6 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "clock.h"
 #include "listing.h"
 #include "notifier.h"
 #include "pool.h"
@@ -105,14 +106,28 @@ void request_tell(struct request_object *object);                       /* wake 
 void request_abandon(struct request_object *object);
 void request_discard(struct request *request); /* free one that nobody waits for */
 
-/* engine.c */
-extern PyType_Spec engine_spec, submitter_spec;
-int anchor_check(const struct anchor *anchor); /* 0, or RuntimeError: another thread's or another process's */
-bool anchor_inherited(const struct anchor *anchor);
+/* anchor.c */
+struct anchor *anchor_new(struct engine *engine, struct state *state, struct pool *pool); /* NULL without memory */
 void anchor_drop(struct anchor *anchor);
+bool anchor_inherited(const struct anchor *anchor); /* is it a forked child's parent's? */
+int anchor_check(const struct anchor *anchor);      /* 0, or RuntimeError: another thread's or another process's */
 void anchor_error(struct anchor *anchor, PyObject *where); /* deal with the exception that a callback raised */
 void anchor_dispose(struct anchor *anchor, int fd);        /* close a descriptor that nobody took, in a worker */
+int engine_check_open(const struct engine *engine);
+
+/* submit.c */
+extern PyType_Spec submitter_spec;
+PyObject *engine_queue(struct engine *self, PyObject *const *arguments, Py_ssize_t count);
+PyObject *engine_submitter(struct engine *self, PyObject *arguments, PyObject *keywords);
+
+/* poll.c */
+PyObject *engine_poll(struct engine *self, PyObject *ignored);
+PyObject *engine_wait(struct engine *self, PyObject *arguments, PyObject *keywords);
+PyObject *engine_flush(struct engine *self, PyObject *ignored);
 void engine_drop(struct engine *engine, struct request *request); /* forget one that is finished and not polled */
+
+/* engine.c */
+extern PyType_Spec engine_spec;
 
 /* pool_type.c */
 extern PyType_Spec pool_spec;

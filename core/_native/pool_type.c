@@ -194,7 +194,7 @@ stuck(struct pool *pool)
     size_t count = pool_running(pool, NULL, 0), room = count + 8;
     struct pool_running *rows = calloc(room, sizeof *rows);
     PyObject *list = rows == NULL ? PyErr_NoMemory() : PyList_New(0);
-    uint64_t now = monotonic_ns();
+    uint64_t now = clock_now();
 
     if (list != NULL)
         count = pool_running(pool, rows, room);

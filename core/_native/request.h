@@ -79,6 +79,4 @@ void request_free(struct request *request);
 const char *request_name(enum op op);
 enum request_result request_result_of(enum op op);
 
-uint64_t monotonic_ns(void);
-
 #endif

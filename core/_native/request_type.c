@@ -130,7 +130,7 @@ take_back(struct request_object *object)
     case CANCEL_REFUSED:
         if (object->deadline != 0 || object->patience < 0)
             return false;
-        object->deadline = monotonic_ns() + (uint64_t)((double)object->patience * 1e9);
+        object->deadline = clock_now() + (uint64_t)((double)object->patience * 1e9);
         if (!pool_alarm(object->anchor->pool, engine->notifier, object->deadline))
             request_abandon(object); /* nobody can watch the time */
         return false;

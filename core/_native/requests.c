@@ -1,0 +1,228 @@
+/* What becomes of one request in a pool: it is queued, cancelled, abandoned, or waits for its descriptor. See pool.h. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/eventfd.h>
+#endif
+
+#include "clock.h"
+#include "notifier.h"
+#include "workers.h"
+
+/* ---- requests ---- */
+
+/* Not one thread could be started: what others have queued meanwhile must not wait for ever. */
+static void
+fail_queue(struct pool *pool, int error)
+{
+    struct request *request;
+
+    pthread_mutex_lock(&pool->lock);
+    while (pool->nthreads == 0 && (request = queue_pop(&pool->queue)) != NULL)
+        workers_finish_unrun(pool, request, error);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+int
+pool_submit(struct pool *pool, struct request *request)
+{
+    enum help help;
+    int error;
+    bool stranded = false;
+
+    notifier_hold(request->notifier);
+    pthread_mutex_lock(&pool->lock);
+    request->since = clock_now();
+    request->state = REQUEST_QUEUED;
+    queue_push(&pool->queue, request);
+    pool->changes += request->request_class >= CLASS_CHANGE;
+    help = workers_find_help(pool, request->since);
+    pthread_mutex_unlock(&pool->lock);
+    error = workers_give_help(pool, help);
+    if (error == 0)
+        return 0;
+
+    pthread_mutex_lock(&pool->lock);
+    if (pool->nthreads == 0 && request->state == REQUEST_QUEUED) {
+        queue_remove(&pool->queue, request);
+        pool->changes -= request->request_class >= CLASS_CHANGE;
+        request->state = REQUEST_NEW;
+        stranded = true;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (!stranded)
+        return 0;
+    fail_queue(pool, error);
+    notifier_drop(request->notifier);
+    return error;
+}
+
+/* Wake the worker that waits for the request's descriptor. Called with the lock held, so that it is still there. */
+void
+requests_interrupt(struct request *request)
+{
+    uint64_t one = 1;
+    struct worker *worker = request->worker;
+
+    request->unwanted = true;
+    if (worker->wake_fds[1] < 0)
+        return;
+    while (write(worker->wake_fds[1], &one, worker->wake_fds[0] == worker->wake_fds[1] ? sizeof one : 1) < 0
+           && errno == EINTR)
+        ;
+}
+
+/* Called with the lock held. */
+static void
+leave_to_worker(struct request *request)
+{
+    request->owner = NULL;
+    atomic_store_explicit(&request->abandoned, true, memory_order_relaxed);
+}
+
+/* What becomes of a change that runs or must run: it is refused, or left to the pool; `RELEASE` leaves it queued too. */
+enum how { BY_CLASS, ABANDON, RELEASE };
+
+/* Called with the lock held. */
+static enum cancelled
+cancel(struct pool *pool, struct request *request, enum how how)
+{
+    bool changes = request->request_class >= CLASS_CHANGE;
+
+    switch ((enum request_state)request->state) {
+    case REQUEST_QUEUED:
+        if (request->request_class == CLASS_MUST && how == BY_CLASS)
+            return CANCEL_REFUSED;
+        if (request->request_class == CLASS_MUST || (changes && how == RELEASE)) {
+            leave_to_worker(request);
+            return CANCEL_ABANDONED;
+        }
+        queue_remove(&pool->queue, request);
+        pool->changes -= changes;
+        request->state = REQUEST_NEW;
+        return CANCEL_TAKEN_BACK;
+    case REQUEST_RUNNING:
+        if (how == RELEASE && changes && !(request->interruptible && request->reading)) {
+            leave_to_worker(request); /* what it was to write is written */
+            return CANCEL_ABANDONED;
+        }
+        request->unwanted = true;
+        if (request->interruptible) {
+            leave_to_worker(request);
+            requests_interrupt(request);
+            return CANCEL_INTERRUPTED;
+        }
+        if (changes && how == BY_CLASS)
+            return CANCEL_REFUSED;
+        leave_to_worker(request);
+        return CANCEL_ABANDONED;
+    default:
+        return CANCEL_FINISHED;
+    }
+}
+
+static enum cancelled
+cancel_locked(struct pool *pool, struct request *request, enum how how)
+{
+    enum cancelled result;
+
+    pthread_mutex_lock(&pool->lock);
+    result = cancel(pool, request, how);
+    pthread_mutex_unlock(&pool->lock);
+    if (result == CANCEL_TAKEN_BACK)
+        notifier_drop(request->notifier);
+    return result;
+}
+
+enum cancelled
+pool_cancel(struct pool *pool, struct request *request)
+{
+    return cancel_locked(pool, request, BY_CLASS);
+}
+
+enum cancelled
+pool_abandon(struct pool *pool, struct request *request)
+{
+    return cancel_locked(pool, request, ABANDON);
+}
+
+enum cancelled
+pool_release(struct pool *pool, struct request *request)
+{
+    return cancel_locked(pool, request, RELEASE);
+}
+
+enum request_state
+pool_state(struct pool *pool, const struct request *request)
+{
+    enum request_state state;
+
+    pthread_mutex_lock(&pool->lock);
+    state = request->state;
+    pthread_mutex_unlock(&pool->lock);
+    return state;
+}
+/* ---- waiting for a descriptor ---- */
+
+static void
+open_wake_fds(struct worker *worker)
+{
+#ifdef __linux__
+    worker->wake_fds[0] = worker->wake_fds[1] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (worker->wake_fds[0] < 0 && pipe2(worker->wake_fds, O_NONBLOCK | O_CLOEXEC) < 0)
+        worker->wake_fds[0] = worker->wake_fds[1] = -1;
+#else
+    if (pipe(worker->wake_fds) < 0) {
+        worker->wake_fds[0] = worker->wake_fds[1] = -1;
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        fcntl(worker->wake_fds[i], F_SETFD, FD_CLOEXEC);
+        fcntl(worker->wake_fds[i], F_SETFL, O_NONBLOCK);
+    }
+#endif
+}
+
+/* Called with the lock held. */
+static bool
+is_unwanted(const struct request *request)
+{
+    return request->unwanted || (request->reading && request->abandoned);
+}
+
+bool
+pool_wait_ready(struct request *request, int fd, short events)
+{
+    struct worker *worker = request->worker;
+    struct pool *pool = worker->pool;
+    struct pollfd fds[2] = { { .fd = fd, .events = events }, { .fd = -1, .events = POLLIN } };
+    bool going, ready = false;
+    char sink[64];
+
+    if (worker->wake_fds[0] < 0)
+        open_wake_fds(worker);
+    fds[1].fd = worker->wake_fds[0];
+    pthread_mutex_lock(&pool->lock);
+    request->reading = events == POLLIN;
+    going = !is_unwanted(request);
+    request->interruptible = going;
+    pthread_mutex_unlock(&pool->lock);
+    while (going && !ready) {
+        /* Without a descriptor for the wake-up, look every 50 ms. */
+        int count = poll(fds, 2, fds[1].fd < 0 ? 50 : -1);
+        ready = fds[0].revents != 0 || (count < 0 && errno != EINTR);
+        if (count > 0 && fds[1].revents != 0)
+            while (read(fds[1].fd, sink, sizeof sink) > 0)
+                ;
+        pthread_mutex_lock(&pool->lock);
+        going = !is_unwanted(request);
+        if (ready)
+            request->interruptible = false;
+        pthread_mutex_unlock(&pool->lock);
+    }
+    request->interrupted = !going;
+    return going;
+}

@@ -1,0 +1,235 @@
+/* From a call to a queued request; and Submitter, an engine's way in with the options of one view. */
+#include "native.h"
+
+#include <structmember.h>
+
+static const struct options default_options = { .patience = 5.0, .priority = 0 };
+
+static struct request_object *
+new_object(struct engine *engine, struct options options, enum op op)
+{
+    PyTypeObject *type = engine->anchor->state->request_type;
+    struct request_object *object = (struct request_object *)type->tp_alloc(type, 0);
+
+    if (object == NULL)
+        return NULL;
+    object->anchor = engine->anchor;
+    object->anchor->references++;
+    object->op = (uint8_t)op;
+    object->priority = options.priority;
+    object->patience = (float)options.patience;
+    return object;
+}
+
+/* New reference. */
+static struct request_object *
+submit(struct engine *engine, struct options options, PyObject *number, PyObject *callback,
+       PyObject *const *arguments, Py_ssize_t count)
+{
+    struct request_object *object = NULL;
+    struct request *request = NULL;
+    int overflow, error;
+    long op;
+
+    if (engine_check_open(engine) < 0)
+        return NULL;
+    op = PyLong_AsLongAndOverflow(number, &overflow);
+    if (op == -1 && PyErr_Occurred())
+        return NULL;
+    if (op < 0 || op >= OP_COUNT)
+        return (void *)PyErr_Format(PyExc_ValueError, "there is no operation %R", number);
+    if (callback != Py_None && !PyCallable_Check(callback))
+        return (void *)PyErr_Format(PyExc_TypeError, "%s: callback must be callable or None, not %.200s",
+                                    request_name((enum op)op), Py_TYPE(callback)->tp_name);
+
+    if ((object = new_object(engine, options, (enum op)op)) == NULL)
+        goto fail;
+    if ((request = request_new((enum op)op)) == NULL) {
+        PyErr_NoMemory();
+        goto fail;
+    }
+    if (convert_arguments(object, request, arguments, count) < 0)
+        goto fail;
+    if (callback != Py_None) {
+        object->callback = Py_NewRef(callback);
+        if ((object->context = PyContext_CopyCurrent()) == NULL)
+            goto fail;
+    }
+    /* Converting may have run code of the caller's: __fspath__, __index__, __buffer__. */
+    if (engine_check_open(engine) < 0)
+        goto fail;
+    request->priority = options.priority;
+    request->notifier = engine->notifier;
+    request->owner = object;
+    object->request = request;
+    if ((error = pool_submit(engine->anchor->pool, request)) != 0) {
+        object->request = NULL;
+        PyErr_Format(PyExc_RuntimeError, "no worker thread can be started: %s", strerror(error));
+        goto fail;
+    }
+    object->next = engine->flying;
+    if (object->next != NULL)
+        object->next->prev = object;
+    engine->flying = (struct request_object *)Py_NewRef(object);
+    engine->nreqs++;
+    engine->submitted[op]++;
+    return object;
+fail:
+    if (request != NULL)
+        request_discard(request);
+    Py_XDECREF(object);
+    return NULL;
+}
+
+static PyObject *
+submitter_call(struct submitter *self, PyObject *const *arguments, size_t count_and_flag, PyObject *keywords)
+{
+    Py_ssize_t count = PyVectorcall_NARGS(count_and_flag);
+
+    if (count < 1 || (keywords != NULL && PyTuple_GET_SIZE(keywords) > 0)) {
+        PyErr_SetString(PyExc_TypeError, "submit takes an operation and its arguments by position");
+        return NULL;
+    }
+    return (PyObject *)submit(self->engine, self->options, arguments[0], Py_None, arguments + 1, count - 1);
+}
+
+static PyObject *
+queue(struct engine *engine, struct options options, PyObject *const *arguments, Py_ssize_t count)
+{
+    if (count < 2) {
+        PyErr_SetString(PyExc_TypeError, "queue takes an operation, a callback and the operation's arguments");
+        return NULL;
+    }
+    return (PyObject *)submit(engine, options, arguments[0], arguments[1], arguments + 2, count - 2);
+}
+
+static PyObject *
+submitter_queue(struct submitter *self, PyObject *const *arguments, Py_ssize_t count)
+{
+    return queue(self->engine, self->options, arguments, count);
+}
+
+/* With the default options, and without a submitter: the engine must not refer to one that refers to it. */
+PyObject *
+engine_queue(struct engine *self, PyObject *const *arguments, Py_ssize_t count)
+{
+    return queue(self, default_options, arguments, count);
+}
+
+static PyObject *
+submitter_patience(struct submitter *self, void *Py_UNUSED(closure))
+{
+    return self->options.patience < 0 ? Py_NewRef(Py_None) : PyFloat_FromDouble(self->options.patience);
+}
+
+static int
+submitter_traverse(struct submitter *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(self->engine);
+    return 0;
+}
+
+static int
+submitter_clear(struct submitter *self)
+{
+    (void)self; /* the engine breaks the cycle */
+    return 0;
+}
+
+static void
+submitter_dealloc(struct submitter *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(self->engine);
+    Py_XDECREF(self->lane);
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef submitter_methods[] = {
+    { "queue", (PyCFunction)(void (*)(void))submitter_queue, METH_FASTCALL,
+      "queue($self, operation, callback, /, *arguments)\n--\n\nAlways return a Request; the callback gets it later." },
+    { 0 },
+};
+
+static PyMemberDef submitter_members[] = {
+    { "__vectorcalloffset__", T_PYSSIZET, offsetof(struct submitter, vectorcall), READONLY, NULL },
+    { "priority", T_BYTE, offsetof(struct submitter, options.priority), READONLY, "Of its requests, from -4 to 4." },
+    { "lane", T_OBJECT, offsetof(struct submitter, lane), READONLY, "\"auto\" or \"pool\"." },
+    { 0 },
+};
+
+static PyGetSetDef submitter_getset[] = {
+    { "patience", (getter)submitter_patience, NULL, "Seconds, or None.", NULL },
+    { 0 },
+};
+
+static PyType_Slot submitter_slots[] = {
+    { Py_tp_dealloc, submitter_dealloc },
+    { Py_tp_traverse, submitter_traverse },
+    { Py_tp_clear, submitter_clear },
+    { Py_tp_call, PyVectorcall_Call },
+    { Py_tp_methods, submitter_methods },
+    { Py_tp_members, submitter_members },
+    { Py_tp_getset, submitter_getset },
+    { Py_tp_doc, "An engine's way in, with the options of one view: priority, patience, lane." },
+    { 0 },
+};
+
+PyType_Spec submitter_spec = {
+    .name = "anyaio._engine.Submitter",
+    .basicsize = sizeof(struct submitter),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = submitter_slots,
+};
+
+static int
+read_patience(PyObject *object, double *patience)
+{
+    const double longest = 1e9;
+
+    *patience = -1;
+    if (object == Py_None)
+        return 0;
+    *patience = PyFloat_AsDouble(object);
+    if (*patience == -1.0 && PyErr_Occurred())
+        return -1;
+    if (*patience >= 0) {
+        *patience = *patience > longest ? longest : *patience;
+        return 0;
+    }
+    PyErr_Format(PyExc_ValueError, "patience must be None or at least 0 seconds, not %R", object);
+    return -1;
+}
+
+PyObject *
+engine_submitter(struct engine *self, PyObject *arguments, PyObject *keywords)
+{
+    static char *names[] = { "priority", "patience", "lane", NULL };
+    PyObject *patience_object = NULL, *lane = NULL;
+    int priority = default_options.priority;
+    double patience = default_options.patience;
+    struct submitter *submitter;
+
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$iOU:submitter", names, &priority, &patience_object,
+                                     &lane))
+        return NULL;
+    if (priority < PRIORITY_MIN || priority > PRIORITY_MAX)
+        return PyErr_Format(PyExc_ValueError, "priority must be from -4 to 4, not %d", priority);
+    if (patience_object != NULL && read_patience(patience_object, &patience) < 0)
+        return NULL;
+    if (lane != NULL && PyUnicode_CompareWithASCIIString(lane, "auto") != 0
+        && PyUnicode_CompareWithASCIIString(lane, "pool") != 0)
+        return PyErr_Format(PyExc_ValueError, "lane must be \"auto\" or \"pool\", not %R", lane);
+    submitter = (struct submitter *)self->anchor->state->submitter_type->tp_alloc(self->anchor->state->submitter_type, 0);
+    if (submitter == NULL)
+        return NULL;
+    submitter->vectorcall = (vectorcallfunc)submitter_call;
+    submitter->engine = (struct engine *)Py_NewRef(self);
+    submitter->options = (struct options){ .patience = patience, .priority = (int8_t)priority };
+    submitter->lane = lane == NULL ? PyUnicode_FromString("auto") : Py_NewRef(lane);
+    return (PyObject *)submitter;
+}

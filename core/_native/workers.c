@@ -1,0 +1,443 @@
+/* See workers.h. */
+#define _GNU_SOURCE
+#include "workers.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "notifier.h"
+#include "ops.h"
+
+static const uint64_t OVERDUE = 100 * 1000;       /* ns that a queue which does not move may wait */
+static const uint64_t OVERDUE_MOVING = 1000 * 1000; /* ns that a request may wait in one that moves */
+static const uint64_t TICK_MIN = 100 * 1000, TICK_MAX = 1000 * 1000;
+static const uint64_t START_RETRY = 100 * 1000 * 1000;
+enum { QUIET_TICKS = 16 }; /* ticks with an empty queue after which the standby sleeps until it is called */
+enum { STACK_SIZE = 256 * 1024 };
+
+/* ---- threads ---- */
+
+static void *worker_main(void *argument);
+
+static void
+worker_free(struct worker *worker)
+{
+    for (int i = 0; i < 2; i++)
+        if (worker->wake_fds[i] >= 0 && (i == 0 || worker->wake_fds[1] != worker->wake_fds[0]))
+            close(worker->wake_fds[i]);
+    pthread_cond_destroy(&worker->cond);
+    free(worker);
+}
+
+static int
+start_thread(struct worker *worker)
+{
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    pthread_t thread;
+    int error;
+
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the new thread inherits it: signals are for the others */
+    error = pthread_create(&thread, &attributes, worker_main, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
+/* Start a worker that the caller has counted in `nthreads`, and in `active` if it is to be. Called without the lock. */
+static int
+start_worker(struct pool *pool, bool active)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    int error = ENOMEM;
+
+    if (worker != NULL) {
+        worker->pool = pool;
+        worker->active = active;
+        worker->wake_fds[0] = worker->wake_fds[1] = -1;
+        clock_cond_init(&worker->cond);
+        pool_hold(pool);
+        pthread_mutex_lock(&pool->lock);
+        worker->next = pool->workers;
+        if (worker->next != NULL)
+            worker->next->prev = worker;
+        pool->workers = worker;
+        pthread_mutex_unlock(&pool->lock);
+        if ((error = start_thread(worker)) == 0)
+            return 0;
+    }
+
+    pthread_mutex_lock(&pool->lock);
+    if (worker != NULL) {
+        if (worker->prev != NULL)
+            worker->prev->next = worker->next;
+        else
+            pool->workers = worker->next;
+        if (worker->next != NULL)
+            worker->next->prev = worker->prev;
+    }
+    pool->nthreads--;
+    if (active)
+        pool->active--;
+    else
+        pool->standby_coming = false;
+    pool->start_failures++;
+    pool->start_error = error;
+    pool->retry = clock_now() + START_RETRY;
+    pthread_mutex_unlock(&pool->lock);
+    if (worker != NULL) {
+        worker_free(worker);
+        pool_drop(pool);
+    }
+    return error;
+}
+
+/* Is the queue one that another thread would shorten? Called with the lock held. */
+static bool
+overdue(const struct pool *pool, uint64_t now)
+{
+    uint64_t oldest;
+
+    if (pool->queue.count == 0 || pool->active >= pool->settings.max_parallel)
+        return false;
+    oldest = queue_oldest(&pool->queue);
+    if (now < oldest + OVERDUE)
+        return false;
+    /* See first what the last worker that came to help does for it. */
+    if (now >= pool->last_take + OVERDUE && now >= pool->last_help + OVERDUE)
+        return true;
+    return now >= oldest + OVERDUE_MOVING && now >= pool->last_help + OVERDUE_MOVING;
+}
+
+/* Count a new thread: at most one a place and a standby, and not if the last one could not be started a moment ago.
+ * Called with the lock held. */
+static bool
+may_start(struct pool *pool, uint64_t now)
+{
+    if (pool->nthreads > 0 && (now < pool->retry || pool->nthreads > pool->settings.max_parallel))
+        return false;
+    pool->nthreads++;
+    return true;
+}
+
+/* Make one more worker active. Called with the lock held. */
+static enum help
+more_active(struct pool *pool, uint64_t now)
+{
+    struct worker *worker = pool->idle;
+
+    pool->last_help = now;
+    if (worker == NULL) {
+        if (!may_start(pool, now))
+            return HELP_NONE;
+        pool->active++;
+        return HELP_START_ACTIVE;
+    }
+    pool->active++;
+    pool->standby_coming = false; /* it may be the one that was called */
+    pool->idle = worker->above;
+    pool->nidle--;
+    worker->stacked = false;
+    worker->active = true;
+    pthread_cond_signal(&worker->cond);
+    return HELP_NONE;
+}
+
+/* See to it that somebody watches the queue and the alarms. Called with the lock held. */
+static enum help
+need_standby(struct pool *pool, uint64_t now)
+{
+    if (pool->standby != NULL) {
+        if (pool->standby_asleep)
+            pthread_cond_signal(&pool->standby->cond);
+        return HELP_NONE;
+    }
+    if (pool->standby_coming)
+        return HELP_NONE;
+    if (pool->idle != NULL) {
+        pool->standby_coming = true;
+        pthread_cond_signal(&pool->idle->cond);
+        return HELP_NONE;
+    }
+    if (!may_start(pool, now))
+        return HELP_NONE;
+    pool->standby_coming = true;
+    return HELP_START_STANDBY;
+}
+
+/* Called with the lock held, when a request was queued or taken. */
+enum help
+workers_find_help(struct pool *pool, uint64_t now)
+{
+    if (pool->queue.count == 0 || pool->active >= pool->settings.max_parallel)
+        return HELP_NONE;
+    if (pool->active == 0 || overdue(pool, now))
+        return more_active(pool, now);
+    return need_standby(pool, now);
+}
+
+/* Called without the lock. */
+int
+workers_give_help(struct pool *pool, enum help help)
+{
+    return help == HELP_NONE ? 0 : start_worker(pool, help == HELP_START_ACTIVE);
+}
+void
+workers_wake_idle(struct pool *pool)
+{
+    for (struct worker *worker = pool->idle; worker != NULL; worker = worker->above)
+        pthread_cond_signal(&worker->cond);
+}
+
+/* ---- alarms ---- */
+
+/* Called with the lock held. */
+static uint64_t
+next_alarm(const struct pool *pool)
+{
+    uint64_t when = CLOCK_NEVER;
+
+    for (const struct alarm *alarm = pool->alarms; alarm != NULL; alarm = alarm->next)
+        if (alarm->when < when)
+            when = alarm->when;
+    return when;
+}
+
+/* Called with the lock held, which is released meanwhile. */
+static void
+ring_alarms(struct pool *pool, uint64_t now)
+{
+    struct alarm *due = NULL;
+
+    for (struct alarm **link = &pool->alarms; *link != NULL;) {
+        struct alarm *alarm = *link;
+        if (alarm->when > now) {
+            link = &alarm->next;
+            continue;
+        }
+        *link = alarm->next;
+        alarm->next = due;
+        due = alarm;
+    }
+    if (due == NULL)
+        return;
+    pthread_mutex_unlock(&pool->lock);
+    while (due != NULL) {
+        struct alarm *alarm = due;
+        due = alarm->next;
+        notifier_ring(alarm->notifier);
+        notifier_drop(alarm->notifier);
+        free(alarm);
+    }
+    pthread_mutex_lock(&pool->lock);
+}
+
+bool
+pool_alarm(struct pool *pool, struct notifier *notifier, uint64_t when)
+{
+    struct alarm *fresh = calloc(1, sizeof *fresh), *alarm;
+    enum help help = HELP_NONE;
+    bool watched;
+
+    if (fresh == NULL)
+        return false;
+    pthread_mutex_lock(&pool->lock);
+    for (alarm = pool->alarms; alarm != NULL && alarm->notifier != notifier; alarm = alarm->next)
+        ;
+    if (alarm == NULL) {
+        alarm = fresh;
+        fresh = NULL;
+        alarm->notifier = notifier;
+        notifier_hold(notifier);
+        alarm->next = pool->alarms;
+        pool->alarms = alarm;
+    }
+    alarm->when = when;
+    if (pool->standby != NULL)
+        pthread_cond_signal(&pool->standby->cond);
+    else
+        help = need_standby(pool, clock_now());
+    watched = pool->standby != NULL || pool->standby_coming;
+    pthread_mutex_unlock(&pool->lock);
+    free(fresh);
+    return workers_give_help(pool, help) == 0 && watched;
+}
+/* ---- workers ---- */
+
+static void
+unstack(struct pool *pool, struct worker *worker)
+{
+    struct worker **link = &pool->idle;
+
+    if (!worker->stacked)
+        return;
+    while (*link != worker)
+        link = &(*link)->above;
+    *link = worker->above;
+    worker->stacked = false;
+    pool->nidle--;
+}
+
+/* Watch until this worker has something to do, or there is nothing to watch. Called with the lock held. */
+static void
+stand_by(struct pool *pool, struct worker *self)
+{
+    uint64_t tick = TICK_MIN;
+    int quiet = 0;
+
+    pool->standby = self;
+    while (!self->active && (pool->active > 0 || (pool->alarms != NULL && pool->users > 0))) {
+        uint64_t alarm = next_alarm(pool);
+        uint64_t until = quiet < QUIET_TICKS ? clock_now() + tick : CLOCK_NEVER;
+        uint64_t now;
+
+        pool->standby_asleep = until == CLOCK_NEVER;
+        clock_wait(&self->cond, &pool->lock, alarm < until ? alarm : until);
+        now = clock_now();
+        ring_alarms(pool, now);
+        if (overdue(pool, now) || (pool->active == 0 && pool->queue.count > 0))
+            break;
+        tick = tick * 2 < TICK_MAX ? tick * 2 : TICK_MAX;
+        if (pool->queue.count > 0 && pool->standby_asleep)
+            tick = TICK_MIN; /* it was called */
+        quiet = pool->queue.count > 0 ? 0 : quiet + 1;
+    }
+    pool->standby = NULL;
+    pool->standby_asleep = false;
+}
+
+/* The next request for this worker to run, or NULL when it is to end. Called with the lock held. */
+static struct request *
+next_request(struct pool *pool, struct worker *self, enum help *help)
+{
+    *help = HELP_NONE;
+    for (;;) {
+        uint64_t now, until;
+
+        if (self->active && pool->queue.count > 0 && pool->active <= pool->settings.max_parallel) {
+            struct request *request = queue_pop(&pool->queue);
+            now = clock_now();
+            if (now > request->since + pool->longest_wait)
+                pool->longest_wait = now - request->since;
+            request->since = pool->last_take = now;
+            request->state = REQUEST_RUNNING;
+            request->worker = self;
+            self->request = request;
+            *help = workers_find_help(pool, now);
+            return request;
+        }
+        if (self->active) {
+            self->active = false;
+            pool->active--;
+        } else
+            pool->standby_coming = false; /* whoever comes can be it */
+        if (pool->users == 0 && pool->queue.count == 0)
+            return NULL;
+        now = clock_now();
+        if (pool->queue.count > 0 && pool->active < pool->settings.max_parallel
+            && (pool->active == 0 || overdue(pool, now))) {
+            self->active = true;
+            pool->active++;
+            pool->last_help = now;
+            continue;
+        }
+
+        self->above = pool->idle;
+        pool->idle = self;
+        self->stacked = true;
+        pool->nidle++;
+        if (pool->standby == NULL && (pool->active > 0 || (pool->alarms != NULL && pool->users > 0)))
+            stand_by(pool, self);
+        else {
+            until = pool->nidle > pool->settings.max_idle ? now + pool->settings.idle_timeout : CLOCK_NEVER;
+            clock_wait(&self->cond, &pool->lock, until);
+            if (until != CLOCK_NEVER && !self->active && pool->nidle > pool->settings.max_idle
+                && clock_now() >= until) {
+                unstack(pool, self);
+                return NULL;
+            }
+        }
+        unstack(pool, self);
+    }
+}
+
+/* Hand a request over that has ended, or that never will begin. Called with the lock held, which is released: who sees
+ * it finished finds it with its notifier. */
+static void
+finish_and_unlock(struct pool *pool, struct request *request)
+{
+    struct notifier *notifier = request->notifier;
+    bool pushed = false;
+
+    notifier_hold(notifier); /* once pushed, the engine may free the request and its reference */
+    request->state = REQUEST_FINISHED;
+    if (!request->abandoned || request->pins != NULL)
+        pushed = notifier_push(notifier, request);
+    pthread_mutex_unlock(&pool->lock);
+    if (pushed)
+        notifier_signal(notifier);
+    else
+        notifier_bury(request);
+    notifier_drop(notifier);
+}
+
+/* The same for one that was still queued. Called with the lock held, which is released meanwhile. */
+void
+workers_finish_unrun(struct pool *pool, struct request *request, int error)
+{
+    request->error = error;
+    request->interrupted = error == ECANCELED;
+    pool->changes -= request->request_class >= CLASS_CHANGE;
+    finish_and_unlock(pool, request);
+    pthread_mutex_lock(&pool->lock);
+}
+
+static void *
+worker_main(void *argument)
+{
+    struct worker *self = argument;
+    struct pool *pool = self->pool;
+    struct request *request;
+    enum help help;
+
+#ifdef __linux__
+    pthread_setname_np(pthread_self(), "anyaio");
+#endif
+    pthread_mutex_lock(&pool->lock);
+    while ((request = next_request(pool, self, &help)) != NULL) {
+        bool changes = request->request_class >= CLASS_CHANGE;
+
+        pthread_mutex_unlock(&pool->lock);
+        workers_give_help(pool, help);
+        ops_run(request);
+        pthread_mutex_lock(&pool->lock);
+        self->request = NULL;
+        request->worker = NULL;
+        pool->finished++;
+        pool->changes -= changes;
+        finish_and_unlock(pool, request);
+        if (changes)
+            pool_tell_leaving();
+        pthread_mutex_lock(&pool->lock);
+    }
+    if (self->prev != NULL)
+        self->prev->next = self->next;
+    else
+        pool->workers = self->next;
+    if (self->next != NULL)
+        self->next->prev = self->prev;
+    pool->nthreads--;
+    if (pool->users == 0)
+        workers_wake_idle(pool); /* the standby may sleep on without a tick */
+    pthread_mutex_unlock(&pool->lock);
+    worker_free(self);
+    pool_drop(pool);
+    return NULL;
+}

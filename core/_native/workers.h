@@ -1,0 +1,82 @@
+/* What the files of the pool share: its fields, its workers, and who gets them going.
+ *
+ * A worker is *active* (it runs a request, or was woken to) or *idle*. A thread too many costs more than it brings: with
+ * cheap requests one thread alone is fastest, since a second one only brings lock traffic and wake-ups. So an idle
+ * worker is woken, or a thread started, only when none is active or when the queue is *overdue*: it does not move,
+ * because all active workers are in slow calls, or it moves too slowly. Whoever has the lock anyway looks at that: the
+ * submitter and a worker that takes a request. For the case that nobody comes by, one idle worker is the *standby*: it
+ * sleeps on a timed wait while anything is under way, and keeps the alarms of cancelled requests besides.
+ *
+ * Lock order: registry, a pool, a notifier. No lock is held during a system call, but for the wake-up of a worker that
+ * waits for a descriptor, which cannot block.
+ */
+#ifndef ANYAIO_WORKERS_H
+#define ANYAIO_WORKERS_H
+
+#include <pthread.h>
+
+#include "pool.h"
+
+struct worker {
+    struct pool *pool;
+    struct worker *next, *prev; /* all of the pool's workers */
+    struct worker *above;       /* the stack of idle ones, from the last to have become idle */
+    pthread_cond_t cond;
+    bool active;                /* counted in pool->active */
+    bool stacked;
+    struct request *request;    /* what it runs, or NULL */
+    int wake_fds[2];            /* -1 until it first waits for a descriptor; the same for an eventfd */
+};
+
+struct alarm {
+    struct alarm *next;
+    struct notifier *notifier; /* counted */
+    uint64_t when;
+};
+
+struct pool {
+    pthread_mutex_t lock; /* guards every field below down to `retry`, and the workers' */
+    struct queue queue;
+    struct worker *workers;
+    struct worker *idle; /* top of the stack */
+    struct worker *standby;
+    bool standby_asleep; /* it waits without a tick */
+    bool standby_coming; /* a worker was called to be it and has not come yet */
+    unsigned nthreads, nidle, active, users;
+    struct pool_settings settings;
+    struct alarm *alarms;
+    uint64_t last_take; /* when a request was last taken from the queue */
+    uint64_t last_help; /* when a worker was last made active besides others */
+    uint64_t longest_wait;
+    uint64_t finished;
+    size_t changes;
+    unsigned start_failures;
+    int start_error;
+    uint64_t retry; /* no further thread is started before, unless there is none */
+
+    struct pool *next, *prev; /* the registry's */
+    atomic_int references;
+};
+
+/* What is to be done once the lock is released. */
+enum help { HELP_NONE, HELP_START_ACTIVE, HELP_START_STANDBY };
+
+/* With the pool's lock held, when a request was queued or taken, or a limit was changed. */
+enum help workers_find_help(struct pool *pool, uint64_t now);
+
+/* Without it: 0, or the errno of a thread that could not be started. */
+int workers_give_help(struct pool *pool, enum help help);
+
+/* With the lock held: have all idle ones look again at what there is to do, and whether they are wanted. */
+void workers_wake_idle(struct pool *pool);
+
+/* With the lock held, which is released meanwhile: hand over a request, off the queue, that will never run. */
+void workers_finish_unrun(struct pool *pool, struct request *request, int error);
+
+/* With the lock held, so that the worker is still there: wake the one that waits for the request's descriptor. */
+void requests_interrupt(struct request *request);
+
+/* A change has ended: whoever waits in pool_wait_changes looks again. Without any lock. */
+void pool_tell_leaving(void);
+
+#endif
