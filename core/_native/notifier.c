@@ -60,8 +60,7 @@ notifier_new(void)
     }
 #ifdef __linux__
     /* Anything but success means a pipe: sandboxes refuse eventfd with various errors. */
-    if (getenv("ANYAIO_NO_EVENTFD") == NULL)
-        fds[0] = fds[1] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    fds[0] = fds[1] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 #endif
     if (fds[0] < 0 && open_pipe(fds) < 0) {
         int error = errno;
