@@ -120,7 +120,7 @@ class Printer:
     """The visitor of the walk: counts, prints, reports errors. Open it while the walk runs."""
 
     def __init__(self, chosen: Chosen, output: Output) -> None:
-        self.counts = Counts()
+        self.counts: Counts = Counts()
         self._counting = chosen.progress or chosen.stats
         self._output = output
         self._end = b"\0" if chosen.print0 else b"\n"
@@ -204,7 +204,7 @@ class Root:
 
     def __init__(self, path: bytes, status: os.stat_result) -> None:
         self.name = path
-        self.type = S_IFMT(status.st_mode) >> 12  # IFTODT of <dirent.h>
+        self.type: int = S_IFMT(status.st_mode) >> 12  # IFTODT of <dirent.h>
         self._status = status
 
     def inode(self) -> int:
