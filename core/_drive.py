@@ -46,6 +46,7 @@ class Composite(Request[T]):
         "_ended",
         "_error",
         "_held",
+        "_operation",
         "_outcome",
         "_ready",
         "_root",
@@ -55,9 +56,7 @@ class Composite(Request[T]):
         "_value",
         "_waiter",
         "_working",
-        "operation",
     )
-    operation: str
 
     def __init__(
         self,
@@ -69,7 +68,7 @@ class Composite(Request[T]):
     ) -> None:
         from ._steps import Steps  # it imports the composites, which import this module
 
-        self.operation = function.__name__
+        self._operation = function.__name__
         self._submitter = submitter
         self._context = copy_context()
         self._root = Strand(self, function(Steps(engine, submitter), *arguments, **options), self._context)
@@ -88,6 +87,10 @@ class Composite(Request[T]):
 
     def __repr__(self) -> str:
         return f"<anyaio composite {self.operation}, {self._state}>"
+
+    @property
+    def operation(self) -> str:
+        return self._operation
 
     @property
     def priority(self) -> int:
@@ -282,7 +285,7 @@ def cancel_strands(strands: list[tuple[Strand, object]]) -> None:
         strand.cancellers.append(canceller)
         if strand.cancelling is not None:
             continue
-        inner = strand.scopes.index(canceller) + 1 if canceller in strand.scopes else 0
+        inner = next((place for place, scope in enumerate(strand.scopes, 1) if scope is canceller), 0)
         for scope in strand.scopes[inner:]:
             strands += scope.cancel_children()
         step = strand.step

@@ -141,7 +141,11 @@ class CallbackView(CallbackOps):
 
 
 class EngineOps(CallbackOps, EngineFace):
-    """What an engine has beside its backend's own: the operations, with the default options."""
+    """What an engine has beside its backend's own: the operations, with the default options.
+
+    A class made of this has its backend's `Engine.queue` as `_queue`. An engine keeps no submitter: that refers to the
+    engine, whose descriptor would then stay until the next collection.
+    """
 
     __slots__ = ()
 
@@ -156,11 +160,6 @@ class EngineOps(CallbackOps, EngineFace):
     def with_options(self, **options: Unpack[SomeOptions]) -> CallbackView:
         """Return a view of this engine with other options: *priority*, *patience*, *checkpoint*, *lane*."""
         return CallbackView(self, choose(Options(), options))
-
-    @property
-    def _queue(self) -> Callable[..., Request[Any]]:  # type: ignore[override]  # nobody assigns it
-        # Not kept: a submitter refers to its engine, whose descriptor would then stay until the next collection.
-        return self.submitter().queue
 
     def _drive_queued(
         self,
@@ -251,12 +250,13 @@ class Front(Generic[A]):
 class AwaitFront(Front[AwaitAdapter], AwaitOps):
     """A loop's front end in the await colour."""
 
+    def __init__(self, adapter: AwaitAdapter, engine: Engine, options: Options, home: tuple[int, int]) -> None:
+        super().__init__(adapter, engine, options, home)
+        self._wait = adapter.wait  # type: ignore[method-assign]  # each request goes this way: a call less
+
     async def wait(self, request: Request[T]) -> T:
         """Wait for a request that this engine returned, also one that is done already; return its result."""
         return await self._adapter.wait(request)
-
-    def _wait(self, request: Request[T]) -> Awaitable[T]:
-        return self._adapter.wait(request)
 
 
 class FutureFront(Front[FutureAdapter], FutureOps):

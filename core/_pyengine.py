@@ -19,6 +19,7 @@ from ._ops import OPERATIONS
 from ._original import select, thread
 from ._pyconvert import PLANS
 from ._pyjob import Job, Mailbox
+from ._pynotifier import Notifier
 from ._pypool import Pool as Pool
 from ._pypool import default_pool as default_pool
 from ._pypool import drain as drain
@@ -223,8 +224,8 @@ class Engine:
             raise RuntimeError("this pool was made before fork; make a new one in the child")
         self._requests: dict[Job, Request[Any]] = {}  # those that are not done
         self._counts = [0] * len(OPERATIONS)
-        self._weak = weakref.ref(self)
-        self._mailbox = Mailbox()
+        self._weak: weakref.ref[Engine] = weakref.ref(self)
+        self._mailbox = Mailbox(self._pool, Notifier())
         self._pool.join(self._mailbox)
 
     def __repr__(self) -> str:

@@ -7,9 +7,10 @@ reach them.
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from ._ops import RequestClass
 from ._pyconvert import Plan, release
@@ -72,16 +73,25 @@ class Job:
             release(self.arguments)
         self.arguments = ()
 
-    def dispose(self, close: Any = os.close) -> None:
-        """Close the descriptor that nobody took."""
+    def dispose(self, close: Any = os.close, finalizing: Any = sys.is_finalizing) -> None:
+        """Have the descriptor closed that nobody took: by a worker, as a close may block."""
         if not self.plan.descriptor or self.taken or self.value is None:
             return
         fd, self.value = self.value, None
-        close(fd)
+        if finalizing():  # no worker runs any more, and one may have the pool's lock
+            close(fd)
+        else:
+            self.mailbox.closer.close(fd)
 
     def __del__(self) -> None:
         if hasattr(self, "taken"):  # not if an argument was wrong
             self.dispose()
+
+
+class Closer(Protocol):
+    """The pool, as far as a job and its mailbox know it."""
+
+    def close(self, fd: int) -> None: ...
 
 
 class Queue:
@@ -96,7 +106,7 @@ class Queue:
         return self._live
 
     def __iter__(self) -> Iterator[Job]:
-        return (job for lane in self._lanes for job in lane if job.place is self)
+        return (job for lane in self._lanes for job in tuple(lane) if job.place is self)
 
     def push(self, job: Job) -> None:
         job.place = self
@@ -132,9 +142,10 @@ class Queue:
 
     def _compact(self) -> None:
         for lane in self._lanes:
-            live = [job for job in lane if job.place is self]
-            lane.clear()
-            lane.extend(live)
+            for _ in range(len(lane)):  # in place: a finalizer may push meanwhile
+                job = lane.popleft()
+                if job.place is self:
+                    lane.append(job)
         self._dead = 0
 
 
@@ -144,9 +155,10 @@ class Mailbox:
     The notifier's descriptor is readable exactly while `finished` is not empty.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, closer: Closer, notifier: Notifier | None) -> None:
+        self.closer = closer
         self.finished = Queue()
-        self.notifier: Notifier | None = Notifier()  # None once the engine has gone
+        self.notifier = notifier  # None once the engine has gone
         self.queued = 0
         self.longest_wait = 0.0
 

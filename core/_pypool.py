@@ -21,7 +21,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ._listing import Abandoned, running
+from ._opcodes import CLOSE
 from ._original import thread
+from ._pyconvert import PLANS
 from ._pyjob import Job, Mailbox, Queue
 from ._pynotifier import Notifier
 from ._pystream import RUNNERS, Withdrawn
@@ -154,6 +156,18 @@ class Pool:
             self._unqueue(job)
         raise RuntimeError("cannot start a single worker thread")
 
+    def close(self, fd: int) -> None:
+        """Have a worker close a descriptor that nobody took, or close it here if there is none. Finalizers call it."""
+        if self.generation == generation():
+            job = Job(PLANS[CLOSE], (fd,), Mailbox(self, None), 0)
+            job.abandoned = True
+            try:
+                self.submit(job)
+                return
+            except RuntimeError:
+                pass  # not one thread could be started
+        os.close(fd)
+
     def take(self, mailbox: Mailbox) -> Job | None:
         """Return the next finished job and make it done."""
         with self._lock:
@@ -255,7 +269,7 @@ class Pool:
             thread.start_new_thread(self._work, (worker,))
         except (RuntimeError, MemoryError) as error:
             self._start_failures += 1
-            if self._start_failures == 1:
+            if self._start_failures == 1 and self._drained is None:  # from 3.12 on none can be started at exit
                 logging.getLogger("anyaio").warning("cannot start a thread beside %d: %s", len(self._workers), error)
             return
         self._workers.add(worker)
@@ -381,7 +395,8 @@ class Pool:
             error.__traceback__ = None  # it would hold the pinned buffers
             if isinstance(error, OSError) and job.names:
                 error.filename = job.names[0]
-                error.filename2 = job.names[1] if len(job.names) > 1 else None
+                if len(job.names) > 1:  # an assigned None would show in the message
+                    error.filename2 = job.names[1]
             return None, error
 
     def _end(self, worker: Worker, job: Job, value: Any, error: BaseException | None) -> bool:

@@ -35,27 +35,40 @@ def current_strand() -> Generator[Any, Strand, Strand]:
 class Signal(Request[None]):
     """A step that no engine runs: news that strands of one composite give each other. It serves once."""
 
-    __slots__ = ("callback", "state")
-    callback: Callable[[Request[None]], object] | None
-    state: State
-    operation = "signal"
+    __slots__ = ("_callback", "_state")
 
     def __init__(self) -> None:
-        self.callback = None
-        self.state = "running"
+        self._callback: Callable[[Request[None]], object] | None = None
+        self._state: State = "running"
+
+    @property
+    def operation(self) -> str:
+        return "signal"
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    @property
+    def callback(self) -> Callable[[Request[None]], object] | None:
+        return self._callback
+
+    @callback.setter
+    def callback(self, callback: Callable[[Request[None]], object] | None) -> None:
+        self._callback = callback
 
     def fire(self) -> None:
         """Resume who waits, or will."""
-        self.state = "done"
-        callback, self.callback = self.callback, None
+        self._state = "done"
+        callback, self._callback = self._callback, None
         if callback is not None:
             callback(self)
 
     def cancel(self) -> bool:
-        if self.state == "done":
+        if self._state == "done":
             return False
-        self.state = "done"
-        self.callback = None
+        self._state = "done"
+        self._callback = None
         return True
 
     def result(self) -> None:

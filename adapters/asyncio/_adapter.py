@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import weakref
 from collections.abc import Callable
+from operator import methodcaller
 from typing import Any, TypeVar
 
 from anyaio._front import AwaitFront, Engine
@@ -60,7 +61,7 @@ class LoopAdapter:
                 loop.remove_reader(fd)
 
     async def wait(self, request: Request[T]) -> T:
-        waiter = Waiter(loop=self._get_loop())
+        waiter = Waiter()  # of the running loop
         waiter.request = request
         waiter.cancelled_before = False
         request.attach(waiter)
@@ -74,9 +75,8 @@ class LoopAdapter:
         finally:
             del request, waiter  # an error's traceback must not lead back to the request that holds it
 
-    def wake(self, waiter: Waiter) -> None:
-        if not waiter.done():
-            waiter.set_result(None)
+    # A waiter is never done before: one that was cancelled has withdrawn its request. This is done in C throughout.
+    wake = staticmethod(methodcaller("set_result", None))
 
     def on_error(self, exception: BaseException, request: Request[Any]) -> None:
         message = f"Exception in the callback of {request!r}"

@@ -3,7 +3,9 @@
 #include "pool.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "notifier.h"
@@ -53,6 +55,18 @@ pool_generation(void)
 
 /* ---- making and ending ---- */
 
+static long
+count_processors(void)
+{
+#ifdef CPU_COUNT
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        return CPU_COUNT(&set);
+#endif
+    return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 struct pool *
 pool_new(const struct pool_settings *settings)
 {
@@ -64,6 +78,7 @@ pool_new(const struct pool_settings *settings)
     pthread_once(&once, prepare);
     pthread_mutex_init(&pool->lock, NULL);
     pool->settings = *settings;
+    pool->processors = count_processors();
     atomic_init(&pool->references, 1);
     pthread_mutex_lock(&registry.lock);
     pool->next = registry.head;
@@ -98,7 +113,7 @@ pool_drop(struct pool *pool)
     pthread_mutex_unlock(&registry.lock);
     /* No thread and no engine is left, so nobody can be waiting for what is still queued. */
     pthread_mutex_lock(&pool->lock);
-    for (struct request *request; (request = queue_pop(&pool->queue)) != NULL;)
+    for (struct request *request; (request = workers_pop(pool)) != NULL;)
         workers_finish_unrun(pool, request, ECANCELED);
     pthread_mutex_unlock(&pool->lock);
     for (struct alarm *alarm; (alarm = pool->alarms) != NULL;) {
@@ -202,7 +217,7 @@ pop_look(struct pool *pool)
     for (int list = 0; list < PRIORITIES; list++)
         for (request = pool->queue.head[list]; request != NULL; request = request->next)
             if (request->request_class < CLASS_CHANGE) {
-                queue_remove(&pool->queue, request);
+                workers_remove(pool, request);
                 return request;
             }
     return NULL;

@@ -21,7 +21,7 @@ fail_queue(struct pool *pool, int error)
     struct request *request;
 
     pthread_mutex_lock(&pool->lock);
-    while (pool->nthreads == 0 && (request = queue_pop(&pool->queue)) != NULL)
+    while (pool->nthreads == 0 && (request = workers_pop(pool)) != NULL)
         workers_finish_unrun(pool, request, error);
     pthread_mutex_unlock(&pool->lock);
 }
@@ -37,7 +37,7 @@ pool_submit(struct pool *pool, struct request *request)
     pthread_mutex_lock(&pool->lock);
     request->since = clock_now();
     request->state = REQUEST_QUEUED;
-    queue_push(&pool->queue, request);
+    workers_push(pool, request);
     pool->changes += request->request_class >= CLASS_CHANGE;
     help = workers_find_help(pool, request->since);
     pthread_mutex_unlock(&pool->lock);
@@ -47,7 +47,7 @@ pool_submit(struct pool *pool, struct request *request)
 
     pthread_mutex_lock(&pool->lock);
     if (pool->nthreads == 0 && request->state == REQUEST_QUEUED) {
-        queue_remove(&pool->queue, request);
+        workers_remove(pool, request);
         pool->changes -= request->request_class >= CLASS_CHANGE;
         request->state = REQUEST_NEW;
         stranded = true;
@@ -100,7 +100,7 @@ cancel(struct pool *pool, struct request *request, enum how how)
             leave_to_worker(request);
             return CANCEL_ABANDONED;
         }
-        queue_remove(&pool->queue, request);
+        workers_remove(pool, request);
         pool->changes -= changes;
         request->state = REQUEST_NEW;
         return CANCEL_TAKEN_BACK;

@@ -3,6 +3,7 @@
 #include "workers.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -16,6 +17,8 @@ static const uint64_t OVERDUE_MOVING = 1000 * 1000; /* ns that a request may wai
 static const uint64_t TICK_MIN = 100 * 1000, TICK_MAX = 1000 * 1000;
 static const uint64_t START_RETRY = 100 * 1000 * 1000;
 enum { QUIET_TICKS = 16 }; /* ticks with an empty queue after which the standby sleeps until it is called */
+static const uint64_t SPIN = 50 * 1000;
+enum { SPIN_BACKOFF_MAX = 31 };
 enum { STACK_SIZE = 256 * 1024 };
 
 /* ---- threads ---- */
@@ -313,6 +316,37 @@ stand_by(struct pool *pool, struct worker *self)
     pool->standby_asleep = false;
 }
 
+/* To sleep and to be woken costs both sides some microseconds, which is more than many a request: a worker that has
+ * nothing to do looks a moment longer before it goes to sleep. One at a time, and only while that pays: after a miss the
+ * next times are skipped, after more misses more of them. Called with the lock held, which is released meanwhile.
+ */
+static void
+spin(struct pool *pool)
+{
+    uint64_t until;
+
+    if (pool->spinning || pool->processors < 2 || pool->users == 0)
+        return;
+    if (pool->spin_skip > 0) {
+        pool->spin_skip--;
+        return;
+    }
+    pool->spinning = true;
+    pthread_mutex_unlock(&pool->lock);
+    until = clock_now() + SPIN;
+    do
+        sched_yield(); /* whoever else wants this processor has it */
+    while (!atomic_load_explicit(&pool->waiting, memory_order_relaxed) && clock_now() < until);
+    pthread_mutex_lock(&pool->lock);
+    pool->spinning = false;
+    if (pool->queue.count > 0) {
+        pool->spin_backoff = 0;
+        return;
+    }
+    pool->spin_backoff = pool->spin_backoff < SPIN_BACKOFF_MAX ? 2 * pool->spin_backoff + 1 : SPIN_BACKOFF_MAX;
+    pool->spin_skip = pool->spin_backoff;
+}
+
 /* The next request for this worker to run, or NULL when it is to end. Called with the lock held. */
 static struct request *
 next_request(struct pool *pool, struct worker *self, enum help *help)
@@ -321,8 +355,10 @@ next_request(struct pool *pool, struct worker *self, enum help *help)
     for (;;) {
         uint64_t now, until;
 
+        if (self->active && pool->queue.count == 0)
+            spin(pool);
         if (self->active && pool->queue.count > 0 && pool->active <= pool->settings.max_parallel) {
-            struct request *request = queue_pop(&pool->queue);
+            struct request *request = workers_pop(pool);
             now = clock_now();
             if (now > request->since + pool->longest_wait)
                 pool->longest_wait = now - request->since;

@@ -45,6 +45,9 @@ struct pool {
     unsigned nthreads, nidle, active, users;
     struct pool_settings settings;
     struct alarm *alarms;
+    bool spinning;      /* a worker looks for the next request without the lock, see workers.c */
+    unsigned spin_skip, spin_backoff;
+    long processors;    /* that are there for us; with one alone a spinning worker only takes it from the others */
     uint64_t last_take; /* when a request was last taken from the queue */
     uint64_t last_help; /* when a worker was last made active besides others */
     uint64_t longest_wait;
@@ -54,9 +57,35 @@ struct pool {
     int start_error;
     uint64_t retry; /* no further thread is started before, unless there is none */
 
+    atomic_bool waiting; /* the queue is not empty; for a look without the lock */
+
     struct pool *next, *prev; /* the registry's */
     atomic_int references;
 };
+
+/* With the lock held: all that goes to the queue or from it goes here. */
+static inline void
+workers_push(struct pool *pool, struct request *request)
+{
+    queue_push(&pool->queue, request);
+    atomic_store_explicit(&pool->waiting, true, memory_order_relaxed);
+}
+
+static inline void
+workers_remove(struct pool *pool, struct request *request)
+{
+    queue_remove(&pool->queue, request);
+    atomic_store_explicit(&pool->waiting, pool->queue.count > 0, memory_order_relaxed);
+}
+
+static inline struct request *
+workers_pop(struct pool *pool)
+{
+    struct request *request = queue_pop(&pool->queue);
+
+    atomic_store_explicit(&pool->waiting, pool->queue.count > 0, memory_order_relaxed);
+    return request;
+}
 
 /* What is to be done once the lock is released. */
 enum help { HELP_NONE, HELP_START_ACTIVE, HELP_START_STANDBY };
