@@ -1,0 +1,114 @@
+"""A pytest plugin: a test in which an asyncio or uvloop loop's thread is blocked for 100 ms fails.
+
+While a loop runs, a timer ticks in it every 20 ms and measures the time since its last tick. Whatever holds the thread
+up shows there, in Python or in C, with the GIL or without. The time for which the thread could have run but the
+machine had no processor for it is the kernel's to tell (/proc/PID/task/TID/schedstat) and does not count.
+
+A test that blocks its loop on purpose says so: ``@pytest.mark.blocks_loop("why")``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+LIMIT = 0.1
+TICK = 0.02
+
+blocked: list[str] = []  # what was seen since the current phase of the current test began
+
+
+class Ticker:
+    """Measures one run of one loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.schedstat = open_schedstat()
+        self.last, self.waited = time.monotonic(), self.waited_for_processor()
+        self.timer = loop.call_later(TICK, self.tick)
+
+    def tick(self) -> None:
+        self.look()
+        self.timer = self.loop.call_later(TICK, self.tick)
+
+    def look(self) -> None:
+        now, waited = time.monotonic(), self.waited_for_processor()
+        held_up = (now - self.last) - (waited - self.waited)
+        self.last, self.waited = now, waited
+        if held_up >= LIMIT:
+            blocked.append(f"the thread of {self.loop!r} was blocked for {held_up * 1000:.0f} ms")
+
+    def stop(self) -> None:
+        """Look a last time: what blocked may also have ended the loop's run."""
+        self.timer.cancel()
+        self.look()
+        if self.schedstat is not None:
+            os.close(self.schedstat)
+
+    def waited_for_processor(self) -> float:
+        if self.schedstat is None:
+            return 0.0
+        return int(os.pread(self.schedstat, 100, 0).split()[1]) / 1e9
+
+
+def open_schedstat() -> int | None:
+    try:
+        return os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
+    except OSError:  # not Linux, or out of descriptors on purpose
+        return None
+
+
+def watch(loop_class: type[Any], patch: pytest.MonkeyPatch) -> None:
+    run_forever = loop_class.run_forever
+
+    def watched(self: asyncio.AbstractEventLoop) -> None:
+        if self.is_closed() or self.is_running():
+            return run_forever(self)
+        ticker = Ticker(self)
+        try:
+            run_forever(self)
+        finally:
+            ticker.stop()
+
+    patch.setattr(loop_class, "run_forever", watched)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    patch = pytest.MonkeyPatch()
+    watch(asyncio.BaseEventLoop, patch)
+    try:
+        import uvloop
+    except ImportError:
+        pass
+    else:
+        watch(uvloop.Loop, patch)
+    config.add_cleanup(patch.undo)
+
+
+def judge(item: pytest.Item) -> Generator[None, object, object]:
+    blocked.clear()
+    result = yield
+    if blocked and item.get_closest_marker("blocks_loop") is None:
+        pytest.fail("\n".join(blocked), pytrace=False)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    return (yield from judge(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    return (yield from judge(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    return (yield from judge(item))

@@ -1,0 +1,231 @@
+"""Each operation against its twin in `os`, on each backend: equal results, equal errors, equal effects.
+
+Good, odd and wrong arguments of every parameter's kind (`hostile.py`), first one at a time beside plain ones, then in
+combinations that Hypothesis chooses. The twins, and where ours differ on purpose, are in `oracle.py`. More examples:
+``ANYAIO_DIFFERENTIAL_EXAMPLES=10000 pytest tests/test_differential.py``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import inspect
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile import TOGETHER, Specimen, kind_of
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from oracle import OWN_TWINS, Arguments, Outcome, asked_for, expected, plain, words
+from worlds import World
+
+from anyaio._front import engine_class
+from anyaio._ops import OPERATIONS, Operation
+
+EXAMPLES = int(os.environ.get("ANYAIO_DIFFERENTIAL_EXAMPLES", "0"))
+TMPFS = "/dev/shm"
+LIMIT = 5.0  # seconds after which a call hangs
+
+LOOKS_AT_NAMES = ("stat", "lstat", "fstat", "listdir", "scandir", "readlink")  # all may look at the same world
+SLOW = ("fsync", "fdatasync", "pathsync", "busy")  # for these the disk, or the clock, has its time
+
+PAGE = 4096  # bytes that /dev/zero gives at once in any case
+
+MODULES = {"native": "anyaio._engine", "python": "anyaio._pyengine"}
+
+Call = dict[str, Specimen]
+
+
+class Hung(BaseException):
+    """A call did not end. Not an Exception: there is nothing to shrink, and no next example."""
+
+
+@pytest.fixture(scope="module", params=MODULES)
+def shared(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """One engine of each backend for all tests here."""
+    try:
+        backend = importlib.import_module(MODULES[request.param])
+    except ImportError as error:
+        pytest.skip(f"the {request.param} backend is missing: {error}")
+    engine = engine_class(backend)(backend.Pool())
+    yield engine
+    engine.shutdown()
+
+
+@pytest.fixture(params=["tmpfs", "disk"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A folder on that file system; "disk" is whatever the temporary directory is on."""
+    if request.param == "disk":
+        yield str(tmp_path)
+        return
+    if not os.access(TMPFS, os.W_OK):
+        pytest.skip(f"no {TMPFS} here")
+    with tempfile.TemporaryDirectory(dir=TMPFS) as folder:
+        yield folder
+
+
+@pytest.fixture
+def at_home() -> Iterator[None]:
+    """The tests change the current directory and the umask."""
+    home, umask = os.getcwd(), os.umask(0o027)
+    yield
+    os.chdir(home)
+    os.umask(umask)
+
+
+def finish(engine: Any, request: Any) -> Any:
+    deadline = time.monotonic() + LIMIT
+    while request.state != "done":
+        if not engine.wait(LIMIT) and time.monotonic() > deadline:
+            request.cancel()
+            request.abandon()
+            raise Hung(f"{request.operation} did not end within {LIMIT} s")
+        engine.poll()
+    return request.result()
+
+
+def outcome(engine: Any, operation: Operation, arguments: Arguments) -> Outcome:
+    """What ours does, told as `oracle.expected` tells what it must do."""
+
+    def same(name: Any, argument: Any) -> bool:
+        return name is argument  # the caller's own object
+
+    try:
+        request = getattr(engine, operation.name)(**arguments)
+    except Exception as error:
+        if isinstance(error, OSError) or engine.nreqs:
+            raise AssertionError("what is raised at once is no OSError, and nothing is queued then") from error
+        return Outcome("raised", words(error, arguments, same))
+    try:
+        return Outcome("returned", plain(operation, finish(engine, request)))
+    except Exception as error:
+        if not isinstance(error, OSError):
+            raise AssertionError("an argument's error should have been raised at once") from error
+        return Outcome("raised", words(error, arguments, same))
+
+
+def compare(engine: Any, operation: Operation, call: Call, place: str, shared_world: World | None) -> None:
+    seen = []
+    for ours in (False, True):
+        world = shared_world or World(place)
+        try:
+            arguments = {name: specimen.make(world) for name, specimen in call.items()}
+            if "fd" in call and call["fd"].name == "/dev/zero" and asked_for(arguments) > PAGE:
+                return  # a read that must not wait, as ours, may get less than all of it
+            done = outcome(engine, operation, arguments) if ours else expected(operation, arguments)
+            seen.append((done, world.seen() if shared_world is None else None))
+        finally:
+            if shared_world is None:
+                world.remove()
+    assert seen[1] == seen[0], f"{operation.name}({call})"
+
+
+def parameters(operation: Operation) -> dict[str, tuple[Any, bool]]:
+    """The kind of each, and whether it can be left out."""
+    return {
+        name: (kind_of(operation.name, name, parameter.annotation), parameter.default is not parameter.empty)
+        for name, parameter in inspect.signature(operation.body).parameters.items()
+    }
+
+
+def one_at_a_time(operation: Operation) -> Iterator[Call]:
+    kinds = parameters(operation)
+    plain_call = {name: kind.good[0] for name, (kind, _) in kinds.items()}
+    yield plain_call
+    yield {name: kind.good[0] for name, (kind, optional) in kinds.items() if not optional}
+    for name, (kind, _) in kinds.items():
+        for specimen in (*kind.good[1:], *kind.wrong):
+            yield {**plain_call, name: specimen}
+    for special, specimens in TOGETHER:
+        if special == operation.name:
+            yield {**plain_call, **specimens}
+
+
+def combined(operation: Operation) -> st.SearchStrategy[Call]:
+    required: dict[str, st.SearchStrategy[Specimen]] = {}
+    optional: dict[str, st.SearchStrategy[Specimen]] = {}
+    for name, (kind, may_lack) in parameters(operation).items():
+        good = st.sampled_from(kind.good)
+        more = good if kind.more is None else kind.more
+        chosen = st.one_of(good, good, good, more, st.sampled_from(kind.wrong or kind.good))
+        (optional if may_lack else required)[name] = chosen
+    return st.fixed_dictionaries(required, optional=optional)
+
+
+def name_of(operation: Operation) -> str:
+    return operation.name
+
+
+ROWS = pytest.mark.parametrize("operation", OPERATIONS, ids=name_of)
+
+
+@ROWS
+def test_every_operation_has_a_twin(operation: Operation) -> None:
+    assert operation.name in OWN_TWINS or hasattr(os, operation.name)
+
+
+@contextmanager
+def world_to_look_at(operation: Operation, place: str) -> Iterator[World | None]:
+    """The world that all calls share, if they only look."""
+    if operation.name not in LOOKS_AT_NAMES:
+        yield None
+        return
+    world = World(place)
+    try:
+        world.plant_more()
+        yield world
+    finally:
+        world.remove()
+
+
+@ROWS
+@pytest.mark.usefixtures("at_home")
+def test_each_argument_alone(shared: Any, operation: Operation, tmp_path: Path) -> None:
+    with (
+        tempfile.TemporaryDirectory(dir=TMPFS if os.access(TMPFS, os.W_OK) else tmp_path) as place,
+        world_to_look_at(operation, place) as world,
+    ):
+        for call in one_at_a_time(operation):
+            compare(shared, operation, call, place, world)
+
+
+@pytest.mark.parametrize("operation", [each for each in OPERATIONS if parameters(each)], ids=name_of)
+@pytest.mark.usefixtures("at_home")
+def test_arguments_together(shared: Any, operation: Operation, place: str) -> None:
+    few = operation.name in SLOW or not place.startswith(TMPFS)
+
+    @settings(
+        max_examples=EXAMPLES or (15 if few else 60),
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=(Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(call=combined(operation))
+    def agree(call: Call) -> None:
+        compare(shared, operation, call, place, world)
+
+    with world_to_look_at(operation, place) as world:
+        agree()
+
+
+def test_a_transfer_of_nothing_does_not_wait(shared: Any) -> None:
+    quiet, blocked = os.pipe()
+    try:
+        fcntl.fcntl(blocked, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(blocked, bytes(fcntl.fcntl(blocked, fcntl.F_GETPIPE_SZ)))
+        assert finish(shared, shared.write(blocked, b"")) == 0
+        assert finish(shared, shared.writev(blocked, [])) == 0
+        os.read(quiet, 1 << 20)
+        assert finish(shared, shared.read(quiet, 0)) == b""
+        assert finish(shared, shared.readv(quiet, [bytearray()])) == 0
+    finally:
+        os.close(quiet)
+        os.close(blocked)

@@ -1,0 +1,77 @@
+"""The examples, and every Python block of the README and the documentation, run as they stand."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from anyaio._backend import backend
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCKS = [
+    pytest.param(code, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, code in enumerate(BLOCK.findall(page.read_text()), 1)
+]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a Python program in an empty folder, warnings being errors, and return what it printed."""
+
+    def run(*arguments):
+        command = [sys.executable, "-W", "error", "-X", "dev", *map(str, arguments)]
+        environment = {**os.environ, "ANYAIO_BACKEND": backend.NAME}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("code", BLOCKS)
+def test_a_block_of_the_documentation_runs(run, tmp_path, code):
+    (tmp_path / "block.py").write_text(code)
+    run("block.py")
+
+
+def test_the_readme_has_blocks():
+    assert len(BLOCK.findall((ROOT / "README.md").read_text())) >= 3
+
+
+def test_asyncio_copy(run, tmp_path):
+    (tmp_path / "target").mkdir()
+    contents = {"a": os.urandom(1_000_000), "b": b""}
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    assert run(ROOT / "examples/asyncio_copy.py", "a", "b", "target") == "a: 1000000 bytes\nb: 0 bytes\n"
+    assert {file.name: file.read_bytes() for file in (tmp_path / "target").iterdir()} == contents
+
+
+def test_selectors_loop(run, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").touch()
+    printed = run(ROOT / "examples/selectors_loop.py", "folder", "missing").splitlines()
+    assert sorted(printed) == [
+        "1 entries",
+        "[Errno 2] No such file or directory: 'missing'",
+        "the clock ticked",
+    ]
+
+
+def test_blocking_script(run, tmp_path):
+    (tmp_path / "tree" / "deep").mkdir(parents=True)
+    (tmp_path / "tree" / "small").write_bytes(b"1")
+    (tmp_path / "tree" / "deep" / "large").write_bytes(b"12345")
+    printed = [line.split() for line in run(ROOT / "examples/blocking_script.py", "tree").splitlines()]
+    assert printed == [["5", "tree/deep/large"], ["1", "tree/small"]]
+
+
+def test_every_example_is_tested():
+    tested = Path(__file__).read_text()
+    assert all(f"examples/{example.name}" in tested for example in (ROOT / "examples").glob("*.py"))

@@ -1,0 +1,213 @@
+"""Worlds: small trees with descriptors and buffers, made alike for each of those whose calls are compared.
+
+A call gets a world of its own, or all share one if the call only looks. What the call did is what `World.seen` tells
+afterwards, in words that are equal for equal worlds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import socket
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any
+
+UNUSED = 900  # descriptors from here on are nobody else's: one that was closed stays closed
+
+CONTENT = b"abcdefghijklmnopqrstuvwxyz"
+BAD_NAME = b"bad\xff\xfename"
+LONG_NAME = "n" * 255
+BIG = 700  # entries with long names in the big directory: three blocks of getdents64(2)
+LINK_LENGTHS = (255, 256, 257, 511, 512, 4000)  # of the targets of the shared world's long links
+
+
+class World:
+    """A directory that is the current one, one of its own around it, and what was opened in it."""
+
+    def __init__(self, place: str) -> None:
+        self._around = tempfile.mkdtemp(dir=place)
+        self.root = os.path.join(self._around, "top")
+        os.mkdir(self.root)
+        self._opened: dict[str, int] = {}
+        self._buffers: list[Any] = []
+        self._sockets: list[socket.socket] = []
+        os.chdir(self.root)
+        self._plant()
+
+    def _plant(self) -> None:
+        for name, content, mode in (("file", CONTENT, 0o640), ("empty", b"", 0o600), ("secret", b"secret", 0)):
+            self.write(name, content, mode)
+        os.utime("file", ns=(4_000_000_000_123_456_789, 1_000_000_000_987_654_321))
+        os.mkdir("dir")
+        self.write("dir/inner", b"inner", 0o604)
+        os.mkdir("empty_dir", 0o750)
+        os.mkdir("locked", 0)
+        for name, target in (("link", "file"), ("dirlink", "dir"), ("broken", "missing"), ("loop", "loop2")):
+            os.symlink(target, name)
+        os.symlink("loop", "loop2")
+        os.mkfifo("fifo", 0o620)
+        # Somebody has it open for reading and writing, so that no open of it waits.
+        self._opened["fifo"] = os.open("fifo", os.O_RDWR | os.O_NONBLOCK)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("socket")
+        self.write(BAD_NAME, b"bad name", 0o644)
+
+    def plant_more(self) -> None:
+        """What only looks need, and takes time."""
+        os.mkdir("big")
+        for number in range(BIG):
+            os.mknod(f"big/{number:0200d}")
+        os.mkdir("links")
+        for length in LINK_LENGTHS:
+            os.symlink("/".join(["x" * 199] * 20 + ["y" * 99])[:length], f"links/{length}")
+        os.mkdir("odd")
+        for name in (b"new\nline", b"\xc3\xa9", b"\xff", b".hidden", b"...", b" ", os.fsencode(LONG_NAME)):
+            self.write(os.path.join(b"odd", name), b"", 0o644)
+        # Blocks that were not written yet have no number, and st_blocks would change when they get one.
+        os.sync()
+
+    def write(self, name: str | bytes, content: bytes, mode: int) -> None:
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(fd, content)
+            os.fchmod(fd, mode)
+        finally:
+            os.close(fd)
+
+    # ---- descriptors and buffers: each is made once ----
+
+    def descriptor(self, name: str, make: Callable[[], int]) -> int:
+        if name not in self._opened:
+            self._opened[name] = make()
+        return self._opened[name]
+
+    def open(self, path: str, flags: int, position: int = 0) -> int:
+        def make() -> int:
+            fd = os.open(path, flags)
+            if position:
+                os.lseek(fd, position, os.SEEK_SET)
+            return fd
+
+        return self.descriptor(f"{path} {flags} {position}", make)
+
+    def pipe(self, end: int, content: bytes = b"", *, blocking: bool = True, close_other: bool = False) -> int:
+        """One end of a pipe with *content* in it; 0 is the reading one."""
+        ends = os.pipe()
+        for fd in ends:
+            os.set_blocking(fd, blocking)
+        if content:
+            os.write(ends[1], content)
+        if close_other:
+            os.close(ends[1 - end])
+        else:
+            self._opened[f"other end {len(self._opened)}"] = ends[1 - end]
+        return ends[end]
+
+    def full_pipe(self, *, blocking: bool = False) -> int:
+        fd = self.pipe(1, blocking=False)
+        size = fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, 4096)
+        os.write(fd, b"f" * size)
+        os.set_blocking(fd, blocking)
+        return fd
+
+    def socket(self, kind: int, content: bytes) -> int:
+        ours, other = socket.socketpair(socket.AF_UNIX, kind)
+        other.send(content)
+        self._opened[f"other socket {len(self._opened)}"] = other.detach()
+        return ours.detach()
+
+    def closed(self) -> int:
+        fd = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, UNUSED)
+        os.close(fd)
+        return fd
+
+    def buffer(self, buffer: Any) -> Any:
+        """Remember a buffer, whose content is looked at in the end."""
+        self._buffers.append(buffer)
+        return buffer
+
+    # ---- what is seen of it ----
+
+    def seen(self) -> dict[str, Any]:
+        """All that a call could have changed."""
+        return {
+            "tree": list(self._tree(b"..")),
+            "descriptors": {name: _descriptor(fd) for name, fd in self._opened.items()},
+            "buffers": [bytes(buffer) for buffer in self._buffers],
+        }
+
+    def _tree(self, folder: bytes) -> Iterator[tuple[Any, ...]]:
+        for name in sorted(os.listdir(folder)):
+            path = os.path.join(folder, name)
+            status = os.lstat(path)
+            yield path, oct(status.st_mode), status.st_nlink, _content(path, status)
+            if stat.S_ISDIR(status.st_mode) and os.access(path, os.R_OK | os.X_OK):
+                yield from self._tree(path)
+
+    def remove(self) -> None:
+        for fd in self._opened.values():
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        os.chdir("/")
+        for folder, names, _ in os.walk(self._around):
+            for name in names:
+                _unlock(os.path.join(folder, name))
+        shutil.rmtree(self._around)
+
+
+def _unlock(path: str) -> None:
+    if not os.path.islink(path):
+        os.chmod(path, 0o700)
+
+
+def _content(path: bytes, status: os.stat_result) -> Any:
+    if stat.S_ISLNK(status.st_mode):
+        return os.readlink(path)
+    if not stat.S_ISREG(status.st_mode) or not os.access(path, os.R_OK):
+        return None
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return status.st_size, _data(fd, status.st_size)
+    finally:
+        os.close(fd)
+
+
+def _data(fd: int, size: int) -> list[tuple[int, bytes]]:
+    """The parts of a file that are no holes: it may be very large."""
+    parts, at = [], 0
+    while at < size:
+        try:
+            start = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            break
+        at = os.lseek(fd, start, os.SEEK_HOLE)
+        parts.append((start, os.pread(fd, at - start, start)))
+    return parts
+
+
+def _descriptor(fd: int) -> Any:
+    """Position and status flags, or what is still to be read."""
+    try:
+        mode = os.fstat(fd).st_mode
+    except OSError as error:
+        return error.errno
+    if not stat.S_ISFIFO(mode) and not stat.S_ISSOCK(mode):
+        try:
+            return os.lseek(fd, 0, os.SEEK_CUR), fcntl.fcntl(fd, fcntl.F_GETFL)
+        except OSError as error:
+            return error.errno
+    left = []
+    try:
+        os.set_blocking(fd, False)
+        while data := os.read(fd, 1 << 16):
+            left.append(data)
+    except OSError as error:
+        return left, error.errno
+    return left
