@@ -5,6 +5,7 @@ same operations as plain functions.
 """
 
 import atexit
+from typing import TYPE_CHECKING
 
 from ._backend import backend
 from ._direntry import DirEntry as DirEntry
@@ -14,8 +15,12 @@ from ._request import Outcome as Outcome
 from ._request import Request as Request
 from ._version import __version__ as __version__
 
-Pool = backend.Pool
-default_pool = backend.default_pool
+if TYPE_CHECKING:
+    from ._engine import Pool as Pool
+    from ._engine import default_pool as default_pool
+else:
+    Pool = backend.Pool
+    default_pool = backend.default_pool
 atexit.register(backend.drain)
 
 __all__ = ["Cancelled", "DirEntry", "Engine", "Outcome", "Pool", "Request", "__version__", "default_pool"]

@@ -37,7 +37,8 @@ async def split_dir(steps: Steps, path: AnyPath[AnyStr], *, limit: int = 4) -> t
     A symlink counts as what it is, no directory. Only entries whose type the file system does not tell are stat'ed, at
     most *limit* at once; what cannot be stat'ed is among the others.
     """
-    entries = await steps.scandir(path, resolve=False)
+    # It solves an overload for all that AnyStr stands for at once, while each of them has one.
+    entries = await steps.scandir(path, resolve=False)  # pyright: ignore[reportCallIssue, reportArgumentType]
     directories = [entry.name for entry in entries if entry.type == DT_DIR]
     others = [entry.name for entry in entries if entry.type not in (DT_DIR, DT_UNKNOWN)]
     unknown = [entry for entry in entries if entry.type == DT_UNKNOWN]

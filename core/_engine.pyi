@@ -61,9 +61,7 @@ class Engine:
         """Wait and poll until nothing is outstanding."""
     def shutdown(self) -> None:
         """Drop what only looks, leave changes to the pool, close the descriptor. Again: no effect."""
-    def submitter(
-        self, *, priority: int = 0, patience: float | None = 5.0, lane: str = "auto"
-    ) -> Submitter: ...
+    def submitter(self, *, priority: int = 0, patience: float | None = 5.0, lane: str = "auto") -> Submitter: ...
     def queue(
         self, operation: int, callback: Callable[[BaseRequest[Any]], object] | None, /, *arguments: Any
     ) -> Request[Any]:

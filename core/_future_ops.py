@@ -163,7 +163,9 @@ class FutureOps:
         return self._future(self._submit(FSTAT, fd))
 
     @overload
-    def listdir(self, path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None) -> Awaitable[list[str]]: ...
+    def listdir(
+        self, path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None
+    ) -> Awaitable[list[str]]: ...
     @overload
     def listdir(self, path: bytes | os.PathLike[bytes], *, dir_fd: int | None = None) -> Awaitable[list[bytes]]: ...
     def listdir(

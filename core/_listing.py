@@ -29,16 +29,17 @@ class Abandoned(Exception):
 def list_names(path: Any, dir_fd: int | None) -> list[Any]:
     """Return the names in the directory *path*, a path or a descriptor, in the kernel's order."""
     with _opened(path, dir_fd) as fd:
-        names = [entry.name for entry in _entries(fd)]
-    return [os.fsencode(name) for name in names] if isinstance(path, bytes) else names
+        return list(map(_encoder(path), [entry.name for entry in _entries(fd)]))
 
 
 def read_entries(
     path: Any, order: str, stat: bool, follow_symlinks: bool, resolve: bool, dir_fd: int | None
 ) -> list[Any]:
     """Return the entries of the directory *path*, a path or a descriptor, with what else was asked for."""
+    encode = _encoder(path)
+    prefix = encode("") if isinstance(path, int) else os.path.join(path, encode(""))
     with _opened(path, dir_fd) as fd:
-        entries = [DirEntry(path, entry, fd) for entry in _entries(fd)]
+        entries: list[DirEntry[Any]] = [DirEntry(prefix, encode(entry.name), entry, fd) for entry in _entries(fd)]
         ordered = _ORDERS[order](entries)
         job = _current()
         for entry in ordered if stat or resolve else ():
@@ -49,6 +50,11 @@ def read_entries(
             if resolve:
                 entry._resolve(fd)
     return ordered
+
+
+def _encoder(path: Any) -> Callable[[str], Any]:
+    """Return what makes a name of the same type as *path*."""
+    return os.fsencode if isinstance(path, bytes) else str
 
 
 @contextmanager
@@ -91,19 +97,19 @@ def _type(entry: os.DirEntry[str], fd: int) -> int:
 class DirEntry(_direntry.DirEntry[AnyStr]):
     """An entry with what the worker learnt of it."""
 
-    __slots__ = ("_name", "_directory", "_inode", "_type", "_target", "_status", "_followed")
+    __slots__ = ("_prefix", "_name", "_inode", "_type", "_target", "_status", "_followed")
 
+    _prefix: AnyStr  # what `path` begins with: the path given to scandir and a slash; empty if it was a descriptor
     _name: AnyStr
-    _directory: AnyStr | None  # the path given to scandir; None if it was a descriptor
     _inode: int
     _type: int
     _target: int | OSError | None  # the d_type of what a symlink leads to, or why not; None: not looked up
     _status: os.stat_result | OSError | None  # None: not asked for
     _followed: bool  # whether `_status` is of what a symlink leads to
 
-    def __init__(self, directory: Any, entry: os.DirEntry[str], fd: int) -> None:
-        self._name = os.fsencode(entry.name) if isinstance(directory, bytes) else entry.name  # type: ignore[assignment]  # AnyStr is the directory's
-        self._directory = None if isinstance(directory, int) else directory
+    def __init__(self, prefix: AnyStr, name: AnyStr, entry: os.DirEntry[str], fd: int) -> None:
+        self._prefix = prefix
+        self._name = name
         self._inode = entry.inode()
         self._type = _type(entry, fd)
         self._target = None
@@ -134,7 +140,7 @@ class DirEntry(_direntry.DirEntry[AnyStr]):
 
     @property
     def path(self) -> AnyStr:
-        return self._name if self._directory is None else os.path.join(self._directory, self._name)
+        return self._prefix + self._name
 
     @property
     def type(self) -> int:

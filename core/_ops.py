@@ -114,9 +114,7 @@ def busy(seconds: Seconds) -> None:
 
 
 @operation("make", change_if=creates)
-def open(
-    path: StrOrBytesPath, flags: Flags, mode: Int = 0o777, *, dir_fd: DirFd = None
-) -> NewFd:
+def open(path: StrOrBytesPath, flags: Flags, mode: Int = 0o777, *, dir_fd: DirFd = None) -> NewFd:
     """Open a file and return its descriptor, which is not inherited by other programs (O_CLOEXEC).
 
     *flags* are those of `os.open`, such as ``os.O_RDONLY``. A descriptor that nobody took, because the caller was

@@ -338,8 +338,10 @@ def quote(docstring: str, indent: str) -> str:
     return f'{indent}"""{text}"""\n'
 
 
-def header(function: Function, signature: Signature, colour: Colour, receiver: str, loose: bool) -> tuple[str, str]:
-    """Return a function's first line, up to the colon, and the annotation of its result.
+def header(
+    function: Function, signature: Signature, colour: Colour, receiver: str, loose: bool, ending: str = ""
+) -> tuple[str, str]:
+    """Return a function's first line, up to the colon and *ending*, and the annotation of its result.
 
     The body of an overloaded function returns Any in its colour (*loose*): Request[list[str] | list[bytes]] is not a
     Request[list[str]].
@@ -354,7 +356,7 @@ def header(function: Function, signature: Signature, colour: Colour, receiver: s
     pieces += map(written, parameters)
     pieces += ["*", *map(written, keywords)] if keywords else []
     indent = "    " if receiver else ""
-    return wrap(f"{colour.keyword}def {function.name}(", pieces, f") -> {wrapped}:", indent), result
+    return wrap(f"{colour.keyword}def {function.name}(", pieces, f") -> {wrapped}:{ending}", indent), result
 
 
 def expand(overloads: list[Signature]) -> list[Signature]:
@@ -373,8 +375,8 @@ def define(function: Function, colour: Colour, receiver: str) -> str:
     indent = "    " if receiver else ""
     text = ""
     for overload in expand(function.overloads):
-        first_line, _ = header(function, overload, colour, receiver, loose=False)
-        text += f"{indent}@overload\n{first_line} ...\n"
+        first_line, _ = header(function, overload, colour, receiver, loose=False, ending=" ...")
+        text += f"{indent}@overload\n{first_line}\n"
     loose = bool(function.overloads)
     first_line, result = header(function, function.signature, colour, receiver, loose)
     text += f"{first_line}\n{quote(function.docstring, indent + '    ')}"
