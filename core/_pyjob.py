@@ -89,9 +89,10 @@ class Job:
 
 
 class Closer(Protocol):
-    """The pool, as far as a job and its mailbox know it."""
+    """The pool, as far as a job knows it."""
 
-    def close(self, fd: int) -> None: ...
+    def close(self, fd: int) -> None:
+        """Have a worker close a descriptor that nobody took."""
 
 
 class Queue:
@@ -156,7 +157,7 @@ class Mailbox:
     """
 
     def __init__(self, closer: Closer, notifier: Notifier | None) -> None:
-        self.closer = closer
+        self.closer = closer  # of the descriptors that nobody takes
         self.finished = Queue()
         self.notifier = notifier  # None once the engine has gone
         self.queued = 0

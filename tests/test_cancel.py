@@ -349,6 +349,16 @@ def test_a_descriptor_that_nobody_took_is_closed_with_its_request(engine, tmp_pa
     spin(lambda: descriptors() == before)  # a worker closes it
 
 
+def test_a_descriptor_that_nobody_took_is_closed_by_a_worker(engine, pool, tmp_path):
+    before = descriptors()
+    request = engine.open(tmp_path, os.O_RDONLY)
+    until(request, "finished")
+    with held(pool):
+        assert request.cancel()
+        assert descriptors() == before + 1
+    spin(lambda: descriptors() == before)
+
+
 def test_a_descriptor_that_was_taken_stays_open(engine, tmp_path):
     request = engine.open(tmp_path, os.O_RDONLY)
     fd = run(engine, request)

@@ -209,6 +209,12 @@ def test_an_error_carries_the_callers_own_path_objects(engine, tmp_path):
     assert caught.value.filename2 is target
 
 
+def test_the_message_of_an_error_names_one_path_if_there_is_one(engine):
+    with pytest.raises(FileNotFoundError) as caught:
+        run(engine, engine.rmdir(MISSING))
+    assert str(caught.value) == f"[Errno 2] No such file or directory: {MISSING!r}"
+
+
 def test_a_rename_that_must_not_replace_does_not(engine, place):
     (place.path / "new").write_bytes(b"kept")
     with pytest.raises(FileExistsError):

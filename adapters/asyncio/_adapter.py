@@ -54,8 +54,7 @@ class LoopAdapter:
             raise RuntimeError(f"{type(loop).__name__} has no add_reader, which anyaio.asyncio needs") from None
 
     def detach(self, fd: int) -> None:
-        loop = self.loop()
-        if loop is not None:
+        if (loop := self.loop()) is not None:
             _fronts.pop(id(loop), None)
             if not loop.is_closed():
                 loop.remove_reader(fd)
@@ -83,8 +82,7 @@ class LoopAdapter:
         self._get_loop().call_exception_handler({"message": message, "exception": exception})
 
     def _get_loop(self) -> asyncio.AbstractEventLoop:
-        loop = self.loop()
-        if loop is None:
+        if (loop := self.loop()) is None:
             raise RuntimeError("the event loop of this front end is gone")
         return loop
 
@@ -102,8 +100,7 @@ def current() -> AwaitFront:
 
 def start(loop: asyncio.AbstractEventLoop) -> AwaitFront:
     for key, (reference, _) in list(_fronts.items()):
-        known = reference()
-        if known is None or known.is_closed():  # somebody keeps it, but it will not run again
+        if (known := reference()) is None or known.is_closed():  # somebody keeps it, but it will not run again
             _fronts.pop(key, None)
     adapter = LoopAdapter(loop)
     front = AwaitFront.start(adapter, Engine())

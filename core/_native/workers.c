@@ -3,7 +3,6 @@
 #include "workers.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -316,6 +315,16 @@ stand_by(struct pool *pool, struct worker *self)
     pool->standby_asleep = false;
 }
 
+static void
+pause_processor(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 /* To sleep and to be woken costs both sides some microseconds, which is more than many a request: a worker that has
  * nothing to do looks a moment longer before it goes to sleep. One at a time, and only while that pays: after a miss the
  * next times are skipped, after more misses more of them. Called with the lock held, which is released meanwhile.
@@ -334,9 +343,9 @@ spin(struct pool *pool)
     pool->spinning = true;
     pthread_mutex_unlock(&pool->lock);
     until = clock_now() + SPIN;
-    do
-        sched_yield(); /* whoever else wants this processor has it */
-    while (!atomic_load_explicit(&pool->waiting, memory_order_relaxed) && clock_now() < until);
+    /* Without sched_yield(2): where others want this processor, that may give it to them for milliseconds. */
+    while (!atomic_load_explicit(&pool->waiting, memory_order_relaxed) && clock_now() < until)
+        pause_processor();
     pthread_mutex_lock(&pool->lock);
     pool->spinning = false;
     if (pool->queue.count > 0) {

@@ -400,7 +400,8 @@ def a_close_that_is_cancelled_twice_closes_and_waits_no_longer(loop: str) -> Non
                 await asyncio.sleep(0)
             engine.pool.max_parallel = 8
             error = await _cancelled(task, times=0)
-            assert error.outcome.status == ("done" if times == 1 else "unknown")  # type: ignore[attr-defined]
+            outcome = error.outcome  # type: ignore[attr-defined]
+            assert outcome.status == ("done" if times == 1 else "unknown"), (times, outcome)
             await _until(lambda fd=reader: fd not in descriptors())  # type: ignore[misc]
             os.close(writer)
 

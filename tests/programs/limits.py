@@ -282,6 +282,28 @@ def without_a_thread_for_it_patience_still_ends() -> None:
     assert request.outcome.status == "unknown"
 
 
+@program
+def patience_lasts_also_when_the_limit_is_lowered_below_what_runs() -> None:
+    os.mkfifo("fifo")
+    engine: Any = anyaio.Engine()
+    engine.pool.exit_timeout = 0
+    requests = [engine.open("fifo", os.O_WRONLY | os.O_CREAT) for _ in range(3)]
+    until(lambda: engine.nready == 0)
+    engine.pool.max_parallel = 1
+    assert requests[0].cancel() is False
+    assert requests[0].state == "running"  # for 5 seconds
+    view = engine.with_options(patience=0.05)
+    engine.pool.max_parallel = 4
+    last = view.open("fifo", os.O_WRONLY | os.O_CREAT)
+    until(lambda: engine.nready == 0)
+    engine.pool.max_parallel = 1
+    assert last.cancel() is False
+    assert last.state == "running"
+    assert engine.wait(4)
+    engine.poll()
+    assert last.outcome.status == "unknown"
+
+
 # ---- memory ----
 
 
