@@ -41,7 +41,7 @@ class Adapter(Protocol):
     def detach(self, fd: int) -> None:
         """Undo `attach`, if the loop still lives, and forget the front end."""
 
-    def wake(self, waiter: Any) -> None:
+    def wake(self, waiter: Any, /) -> None:
         """Resume who waits with *waiter*; it may have been resumed already."""
 
     @property

@@ -60,6 +60,8 @@ def _encoder(path: Any) -> Callable[[str], Any]:
 @contextmanager
 def _opened(path: Any, dir_fd: int | None) -> Iterator[int]:
     if isinstance(path, int):
+        if path < 0:
+            os.fstat(path)  # fails with EBADF: -100 as dir_fd would be the current directory
         path, dir_fd = ".", path
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
     try:
@@ -167,8 +169,6 @@ class DirEntry(_direntry.DirEntry[AnyStr]):
             self._fail(self._target)
         if self._target is not None:
             return self._target == wanted
-        if self._followed and isinstance(self._status, os.stat_result):
-            return modes.S_IFMT(self._status.st_mode) >> 12 == wanted
         self._unknown("what the symlink leads to", "resolve=True")
 
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:

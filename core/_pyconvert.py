@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from . import _ops
 from ._ops import KINDS, Operation
 
+_AT_FDCWD = -100
 MAX_TRANSFER = 0x7FFFF000  # the kernel moves no more in one call: read(2)
 
 Checker = Callable[[Any, str], Any]
@@ -93,11 +94,9 @@ def _path_or_descriptor(value: Any, label: str) -> str | bytes | int:
 
 def _seconds(value: Any, label: str) -> float:
     try:
-        seconds = float(value) if not isinstance(value, (str, bytes, bytearray)) else None
+        seconds = value if isinstance(value, float) else float(operator.index(value))
     except TypeError:
-        seconds = None
-    if seconds is None:
-        raise TypeError(f"{label} must be a float, not {_kind(value)}")
+        raise TypeError(f"{label} must be a float, not {_kind(value)}") from None
     if seconds != seconds:
         raise ValueError(f"{label} must be a number, not nan")
     return seconds
@@ -207,7 +206,7 @@ class Plan(NamedTuple):
 
     def _check_descriptor(self, taken: list[Any]) -> None:
         name, options = self.operation.name, dict(zip(self.keywords, taken[self.positional :], strict=True))
-        if options.get("dir_fd") is not None:
+        if options.get("dir_fd") not in (None, _AT_FDCWD):
             raise ValueError(f"{name}: can't specify dir_fd without matching path")
         # The status of a descriptor's own symlink makes no sense; scandir's option speaks of the entries.
         if name == "stat" and not options["follow_symlinks"]:

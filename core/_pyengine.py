@@ -92,7 +92,7 @@ class Request(BaseRequest[T]):
         if callback is not None and not callable(callback):
             raise TypeError(f"callback must be callable or None, not {type(callback).__name__!r}")
         if self._status is not None:
-            return  # too late
+            raise RuntimeError(f"{self.operation} is done: a callback would never run")
         if self._context is None and callback is not None:
             self._context = contextvars.copy_context()
         self._callback = callback

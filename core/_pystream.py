@@ -7,6 +7,7 @@ cancelled request can always be taken back there. What counts after that is a ch
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Callable
@@ -30,7 +31,7 @@ class Withdrawn(Exception):
 
 def _read(job: Job, pool: Any) -> bytes:
     fd, n = job.arguments
-    if n <= 0 or not _may_wait(fd):
+    if n <= 0 or not _may_wait(fd, os.O_RDONLY):
         return os.read(fd, _room(fd, n, None))
 
     def read_now() -> bytes:
@@ -42,7 +43,7 @@ def _read(job: Job, pool: Any) -> bytes:
 
 def _readv(job: Job, pool: Any) -> int:
     fd, buffers = job.arguments
-    if not any(map(len, buffers)) or not _may_wait(fd):
+    if not any(view.nbytes for view in buffers) or not _may_wait(fd, os.O_RDONLY):
         return os.readv(fd, buffers)
     return _read_when_ready(  # type: ignore[no-any-return]
         job, pool, lambda: os.preadv(fd, buffers, -1, _RWF_NOWAIT), lambda: os.readv(fd, buffers)
@@ -68,14 +69,14 @@ def _read_when_ready(job: Job, pool: Any, read_now: Callable[[], Any], read: Cal
 
 def _write(job: Job, pool: Any) -> int:
     fd, data = job.arguments
-    if data.nbytes and _may_wait(fd):
+    if data.nbytes and _may_wait(fd, os.O_WRONLY):
         _wait(job, pool, select.POLLOUT)
     return os.write(fd, data)
 
 
 def _writev(job: Job, pool: Any) -> int:
     fd, buffers = job.arguments
-    if any(map(len, buffers)) and _may_wait(fd):
+    if any(view.nbytes for view in buffers) and _may_wait(fd, os.O_WRONLY):
         _wait(job, pool, select.POLLOUT)
     return os.writev(fd, buffers)
 
@@ -85,17 +86,45 @@ def _pread(job: Job, pool: Any) -> bytes:
     return os.pread(fd, _room(fd, n, offset), offset)
 
 
+def _fsync(job: Job, pool: Any) -> None:
+    (fd,) = job.arguments
+    _check(fd)
+    os.fsync(fd)
+
+
+def _fdatasync(job: Job, pool: Any) -> None:
+    (fd,) = job.arguments
+    _check(fd)
+    os.fdatasync(fd)
+
+
+def _stat(job: Job, pool: Any) -> os.stat_result:
+    _check(job.arguments[0])
+    return job.plan.call(job.arguments)  # type: ignore[no-any-return]  # what the operation returns
+
+
+def _check(fd: Any) -> None:
+    """Raise EBADF for a negative descriptor, of which `os` has other ideas."""
+    if isinstance(fd, int) and fd < 0:
+        os.fstat(fd)
+
+
 RUNNERS: dict[str, Callable[[Job, Any], Any]] = {
     "read": _read,
     "readv": _readv,
     "write": _write,
     "writev": _writev,
     "pread": _pread,
+    "fsync": _fsync,
+    "fdatasync": _fdatasync,
+    "stat": _stat,
 }
 
 
-def _may_wait(fd: int) -> bool:
+def _may_wait(fd: int, access: int) -> bool:
     mode = os.fstat(fd).st_mode
+    if fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE not in (access, os.O_RDWR):
+        return False  # the call fails at once; poll(2) would wait
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISBLK(mode)) and os.get_blocking(fd)
 
 
@@ -103,6 +132,8 @@ def _room(fd: int, n: int, offset: int | None) -> int:
     """Return *n*, or less if the file has less: the memory is allocated before the call."""
     if n <= _IN_ONE_CALL:
         return n
+    if offset is not None and offset < 0:
+        return _IN_ONE_CALL  # the call fails
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         return n

@@ -349,14 +349,18 @@ def test_a_descriptor_that_nobody_took_is_closed_with_its_request(engine, tmp_pa
     spin(lambda: descriptors() == before)  # a worker closes it
 
 
-def test_a_descriptor_that_nobody_took_is_closed_by_a_worker(engine, pool, tmp_path):
+def test_a_descriptor_that_nobody_took_is_closed_by_a_worker(engine, pool, tmp_path, fifo):
     before = descriptors()
+    pool.max_parallel = 1
     request = engine.open(tmp_path, os.O_RDONLY)
     until(request, "finished")
-    with held(pool):
-        assert request.cancel()
-        assert descriptors() == before + 1
-    spin(lambda: descriptors() == before)
+    stuck = engine.open(fifo.path, fifo.MAKE)  # the only worker
+    until(stuck, "running")
+    assert request.cancel()
+    assert descriptors() == before + 1
+    stuck.cancel()
+    fifo.let_go()
+    spin(lambda: descriptors() == before + 1)  # the test's own
 
 
 def test_a_descriptor_that_was_taken_stays_open(engine, tmp_path):

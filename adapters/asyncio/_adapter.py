@@ -66,8 +66,10 @@ class LoopAdapter:
         request.attach(waiter)
         try:
             await waiter
-        except BaseException as error:  # CancelledError, or GeneratorExit when the task is given up
-            request.settle(error)
+        except BaseException as error:  # CancelledError
+            # GeneratorExit: the task is collected, by whatever thread. What nobody takes goes with its request.
+            if not isinstance(error, GeneratorExit):
+                request.settle(error)
             raise
         try:
             return request.result()

@@ -18,16 +18,14 @@ default_pool(PyObject *module, PyObject *Py_UNUSED(ignored))
 }
 
 static PyObject *
-drain(PyObject *module, PyObject *arguments, PyObject *keywords)
+drain(PyObject *Py_UNUSED(module), PyObject *arguments, PyObject *keywords)
 {
     static char *names[] = { "timeout", NULL };
     static const uint64_t slice = 50 * 1000 * 1000; /* so that signals are looked at */
-    struct state *state = PyModule_GetState(module);
-    struct pool_object *pool = (struct pool_object *)state->default_pool;
     PyObject *timeout = Py_None;
-    double seconds = pool == NULL ? 5.0 : pool->exit_timeout;
-    uint64_t finished, before = UINT64_MAX, until = 0;
-    size_t changes;
+    double seconds = -1; /* each pool's own */
+    uint64_t finished = UINT64_MAX, since = 0, limit;
+    struct pool_leaving now;
 
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O:drain", names, &timeout))
         return NULL;
@@ -36,15 +34,16 @@ drain(PyObject *module, PyObject *arguments, PyObject *keywords)
     do {
         pool_drop_looks();
         Py_BEGIN_ALLOW_THREADS
-        changes = pool_wait_changes(before == UINT64_MAX ? 0 : slice, &finished);
+        now = pool_wait_changes(finished == UINT64_MAX ? 0 : slice);
         Py_END_ALLOW_THREADS
-        if (finished != before) {
-            before = finished;
-            until = clock_now() + (uint64_t)(seconds * 1e9);
+        if (now.finished != finished) {
+            finished = now.finished;
+            since = clock_now();
         }
         if (PyErr_CheckSignals() < 0)
             return NULL;
-    } while (changes > 0 && clock_now() < until);
+        limit = seconds < 0 ? now.timeout : (uint64_t)(seconds * 1e9);
+    } while (now.changes > 0 && clock_now() - since < limit);
     Py_RETURN_NONE;
 }
 

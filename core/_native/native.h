@@ -24,7 +24,6 @@ struct state {
 struct pool_object {
     PyObject_HEAD
     struct pool *pool;
-    double exit_timeout;
     unsigned generation;
 };
 

@@ -43,8 +43,11 @@ allocate(struct request *request, int64_t size, int64_t offset)
     }
     if (size > TRANSFER_MAX)
         size = TRANSFER_MAX;
-    if (size > large && offset >= 0 && fstat(request->fd[0], &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
-        int64_t left = st.st_size > offset ? st.st_size - offset + slack : slack;
+    if (size > large && fstat(request->fd[0], &st) == 0 && S_ISREG(st.st_mode)) {
+        int64_t left = st.st_size > offset ? st.st_size - (offset > 0 ? offset : 0) : 0;
+        left = left < TRANSFER_MAX ? left + slack : TRANSFER_MAX;
+        if (left < large) /* files of /proc say that they are empty, and some fail with ENOMEM if asked for 2 GB */
+            left = large;
         size = left < size ? left : size;
     }
     if ((request->out = malloc(size > 0 ? (size_t)size : 1)) == NULL) {
@@ -55,17 +58,32 @@ allocate(struct request *request, int64_t size, int64_t offset)
     return true;
 }
 
-/* Must the transfer be waited for in poll(2)? Files, directories and disks are always "ready". */
 static bool
-can_wait(int fd)
+moves_nothing(const struct iovec *iov, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (iov[i].iov_len > 0)
+            return false;
+    return true;
+}
+
+/* Must the transfer be waited for in poll(2)? Files, directories and disks are always "ready". What moves nothing, or
+ * fails since the descriptor is not open for that `access` (O_RDONLY or O_WRONLY), ends at once: poll(2) would wait.
+ */
+static bool
+can_wait(int fd, int access, const struct iovec *iov, int count)
 {
     struct stat st;
     int flags;
 
+    if (moves_nothing(iov, count))
+        return false;
     if (fstat(fd, &st) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode) || S_ISBLK(st.st_mode))
         return false;
     flags = fcntl(fd, F_GETFL);
-    return flags >= 0 && !(flags & O_NONBLOCK);
+    if (flags < 0 || (flags & O_NONBLOCK))
+        return false;
+    return (flags & O_ACCMODE) == access || (flags & O_ACCMODE) == O_RDWR;
 }
 
 static ssize_t
@@ -86,7 +104,7 @@ read_stream(struct request *request, const struct iovec *iov, int count)
 {
     ssize_t result;
 
-    if (!can_wait(request->fd[0])) {
+    if (!can_wait(request->fd[0], O_RDONLY, iov, count)) {
         set_result(request, readv(request->fd[0], iov, count));
         return;
     }
@@ -104,8 +122,14 @@ read_stream(struct request *request, const struct iovec *iov, int count)
 static void
 write_stream(struct request *request)
 {
-    if (can_wait(request->fd[0]) && !pool_wait_ready(request, request->fd[0], POLLOUT)) {
+    if (can_wait(request->fd[0], O_WRONLY, request->iov, request->iovcnt)
+        && !pool_wait_ready(request, request->fd[0], POLLOUT)) {
         request->error = ECANCELED;
+        return;
+    }
+    /* Of nothing write(2) makes an empty datagram, writev(2) none. */
+    if (request->op == OP_WRITE) {
+        set_result(request, write(request->fd[0], request->iov->iov_base, request->iov->iov_len));
         return;
     }
     set_result(request, writev(request->fd[0], request->iov, request->iovcnt));
@@ -130,8 +154,12 @@ list(struct request *request, const struct listing_wish *wish)
     struct listing *listing = NULL;
     int dir_fd = request->path[0] != NULL ? request->fd[1] : request->fd[0];
     const char *path = request->path[0] != NULL ? request->path[0] : ".";
-    int fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = -1;
 
+    if (request->path[0] == NULL && dir_fd == AT_FDCWD) /* a wrong descriptor, not the current directory */
+        errno = EBADF;
+    else
+        fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) {
         request->error = errno;
         return;
@@ -208,18 +236,16 @@ run_preadv(struct request *request)
 {
     int flags = (int)request->n[1];
 
+    if (flags == 0 && request->n[0] >= 0) {
+        set_result(request, preadv(request->fd[0], request->iov, request->iovcnt, request->n[0]));
+        return;
+    }
 #ifdef RWF_NOWAIT
-    if (flags != 0) {
-        set_result(request, preadv2(request->fd[0], request->iov, request->iovcnt, request->n[0], flags));
-        return;
-    }
+    /* As os.preadv it takes -1 for the position, and moves that. */
+    set_result(request, preadv2(request->fd[0], request->iov, request->iovcnt, request->n[0], flags));
 #else
-    if (flags != 0) {
-        request->error = ENOSYS;
-        return;
-    }
+    request->error = ENOSYS;
 #endif
-    set_result(request, preadv(request->fd[0], request->iov, request->iovcnt, request->n[0]));
 }
 
 static void
@@ -245,18 +271,16 @@ run_pwritev(struct request *request)
 {
     int flags = (int)request->n[1];
 
+    if (flags == 0 && request->n[0] >= 0) {
+        set_result(request, pwritev(request->fd[0], request->iov, request->iovcnt, request->n[0]));
+        return;
+    }
 #ifdef RWF_NOWAIT
-    if (flags != 0) {
-        set_result(request, pwritev2(request->fd[0], request->iov, request->iovcnt, request->n[0], flags));
-        return;
-    }
+    /* As os.pwritev it takes -1 for the position, and moves that. */
+    set_result(request, pwritev2(request->fd[0], request->iov, request->iovcnt, request->n[0], flags));
 #else
-    if (flags != 0) {
-        request->error = ENOSYS;
-        return;
-    }
+    request->error = ENOSYS;
 #endif
-    set_result(request, pwritev(request->fd[0], request->iov, request->iovcnt, request->n[0]));
 }
 
 static void

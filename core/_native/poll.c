@@ -184,6 +184,8 @@ wait_readable(struct engine *engine, uint64_t until)
         }
         if (PyErr_CheckSignals() < 0)
             return -1;
+        if (engine->nreqs == 0 || engine->closed)
+            return 0; /* a signal handler has polled */
     }
 }
 

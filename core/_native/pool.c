@@ -155,7 +155,7 @@ pool_get(struct pool *pool, struct pool_settings *settings, struct pool_counts *
         *counts = (struct pool_counts){
             .threads = pool->nthreads,
             .idle = pool->nidle,
-            .running = pool->active,
+            .running = pool->running,
             .queued = pool->queue.count,
             .changes = pool->changes,
             .longest_wait = pool->longest_wait,
@@ -241,36 +241,40 @@ pool_drop_looks(void)
     pthread_mutex_unlock(&registry.lock);
 }
 
-static size_t
-outstanding_changes(uint64_t *finished)
+static struct pool_leaving
+look_at_changes(void)
 {
-    size_t changes = 0;
+    struct pool_leaving now = { 0 };
 
-    *finished = 0;
     pthread_mutex_lock(&registry.lock);
     for (struct pool *pool = registry.head; pool != NULL; pool = pool->next) {
         pthread_mutex_lock(&pool->lock);
+        now.finished += pool->finished;
         /* What is held back by max_parallel=0 will not end by itself. */
-        changes += pool->settings.max_parallel > 0 ? pool->changes : 0;
-        *finished += pool->finished;
+        if (pool->changes > 0 && pool->settings.max_parallel > 0) {
+            now.changes += pool->changes;
+            if (pool->settings.exit_timeout > now.timeout)
+                now.timeout = pool->settings.exit_timeout;
+        }
         pthread_mutex_unlock(&pool->lock);
     }
     pthread_mutex_unlock(&registry.lock);
-    return changes;
+    return now;
 }
 
-size_t
-pool_wait_changes(uint64_t timeout, uint64_t *finished)
+struct pool_leaving
+pool_wait_changes(uint64_t timeout)
 {
-    size_t changes;
+    struct pool_leaving now;
 
     pthread_mutex_lock(&leaving.lock);
     atomic_store(&leaving.waiting, true);
-    if ((changes = outstanding_changes(finished)) > 0) {
+    now = look_at_changes();
+    if (now.changes > 0) {
         clock_wait(&leaving.cond, &leaving.lock, clock_now() + timeout);
-        changes = outstanding_changes(finished);
+        now = look_at_changes();
     }
     atomic_store(&leaving.waiting, false);
     pthread_mutex_unlock(&leaving.lock);
-    return changes;
+    return now;
 }

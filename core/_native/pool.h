@@ -13,6 +13,7 @@ struct pool_settings {
     unsigned max_parallel;     /* requests that run at once; 0 holds everything */
     unsigned max_idle;         /* idle threads that stay */
     uint64_t idle_timeout;     /* ns after which a further idle one ends */
+    uint64_t exit_timeout;     /* ns without a completion after which the exit waits no longer */
 };
 
 struct pool_counts {
@@ -73,9 +74,14 @@ size_t pool_running(struct pool *pool, struct pool_running *rows, size_t room);
 /* Finish with ECANCELED what nobody would notice: all queued looks of all pools, and reads that wait for data. */
 void pool_drop_looks(void);
 
-/* Sleep until a change has ended, or for `timeout` ns; the number of changes outstanding in all pools, and how many
- * requests they have finished. */
-size_t pool_wait_changes(uint64_t timeout, uint64_t *finished);
+struct pool_leaving {
+    size_t changes;    /* outstanding in all pools */
+    uint64_t finished; /* requests that all pools have finished */
+    uint64_t timeout;  /* the longest exit_timeout of those with changes */
+};
+
+/* Sleep until a change has ended, or for `timeout` ns, and tell how things are then. */
+struct pool_leaving pool_wait_changes(uint64_t timeout);
 
 /* For operations, in a worker: sleep until `fd` is ready for `events`; false if the request was cancelled meanwhile. */
 bool pool_wait_ready(struct request *request, int fd, short events);

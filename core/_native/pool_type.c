@@ -9,7 +9,6 @@ new_pool(struct state *state, const struct pool_settings *settings, PyTypeObject
     (void)state;
     if (self == NULL)
         return NULL;
-    self->exit_timeout = 5.0;
     if ((self->pool = pool_new(settings)) == NULL) {
         Py_DECREF(self);
         return PyErr_NoMemory();
@@ -22,6 +21,7 @@ static const struct pool_settings defaults = {
     .max_parallel = 32,
     .max_idle = 4,
     .idle_timeout = 10ull * 1000000000u,
+    .exit_timeout = 5ull * 1000000000u,
 };
 
 PyObject *
@@ -80,7 +80,7 @@ enum setting { MAX_PARALLEL, MAX_IDLE, IDLE_TIMEOUT, EXIT_TIMEOUT };
 static const char *const setting_names[] = { "max_parallel", "max_idle", "idle_timeout", "exit_timeout" };
 
 static int
-read_setting(PyObject *value, enum setting which, struct pool_settings *settings, double *exit_timeout)
+read_setting(PyObject *value, enum setting which, struct pool_settings *settings)
 {
     const char *name = setting_names[which];
     double seconds;
@@ -90,14 +90,13 @@ read_setting(PyObject *value, enum setting which, struct pool_settings *settings
         return read_count(value, name, &settings->max_parallel);
     case MAX_IDLE:
         return read_count(value, name, &settings->max_idle);
-    case EXIT_TIMEOUT:
-        return read_seconds(value, name, exit_timeout);
     case IDLE_TIMEOUT:
+    case EXIT_TIMEOUT:
         break;
     }
     if (read_seconds(value, name, &seconds) < 0)
         return -1;
-    settings->idle_timeout = (uint64_t)(seconds * 1e9);
+    *(which == IDLE_TIMEOUT ? &settings->idle_timeout : &settings->exit_timeout) = (uint64_t)(seconds * 1e9);
     return 0;
 }
 
@@ -126,7 +125,7 @@ get_setting(struct pool_object *self, void *closure)
     case IDLE_TIMEOUT:
         return PyFloat_FromDouble((double)settings.idle_timeout * 1e-9);
     case EXIT_TIMEOUT:
-        return PyFloat_FromDouble(self->exit_timeout);
+        return PyFloat_FromDouble((double)settings.exit_timeout * 1e-9);
     }
     Py_UNREACHABLE();
 }
@@ -139,7 +138,7 @@ set_setting(struct pool_object *self, PyObject *value, void *closure)
     if (check_pool(self) < 0)
         return -1;
     pool_get(self->pool, &settings, NULL);
-    if (read_setting(value, (enum setting)(intptr_t)closure, &settings, &self->exit_timeout) < 0)
+    if (read_setting(value, (enum setting)(intptr_t)closure, &settings) < 0)
         return -1;
     pool_set(self->pool, &settings);
     return 0;
@@ -157,7 +156,7 @@ pool_type_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
         || !PyArg_ParseTupleAndKeywords(arguments, keywords, "|$OOO:Pool", names, &values[0], &values[1], &values[2]))
         return NULL;
     for (int i = 0; i < 3; i++)
-        if (values[i] != NULL && read_setting(values[i], (enum setting)i, &settings, NULL) < 0)
+        if (values[i] != NULL && read_setting(values[i], (enum setting)i, &settings) < 0)
             return NULL;
     return new_pool(state, &settings, type);
 }

@@ -426,6 +426,8 @@ set_callback(struct request_object *object, PyObject *callback, void *Py_UNUSED(
                      request_name((enum op)object->op));
         return -1;
     }
+    if (object->context == NULL && callback != Py_None && (object->context = PyContext_CopyCurrent()) == NULL)
+        return -1;
     Py_XSETREF(object->callback, callback == Py_None ? NULL : Py_NewRef(callback));
     return 0;
 }

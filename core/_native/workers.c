@@ -118,12 +118,14 @@ overdue(const struct pool *pool, uint64_t now)
     return now >= oldest + OVERDUE_MOVING && now >= pool->last_help + OVERDUE_MOVING;
 }
 
-/* Count a new thread: at most one a place and a standby, and not if the last one could not be started a moment ago.
- * Called with the lock held. */
+/* Count a new thread: not if the last one could not be started a moment ago, nor, unless an alarm needs it, if there is
+ * one a place and a standby already. Called with the lock held. */
 static bool
 may_start(struct pool *pool, uint64_t now)
 {
-    if (pool->nthreads > 0 && (now < pool->retry || pool->nthreads > pool->settings.max_parallel))
+    bool many = pool->nthreads > pool->settings.max_parallel && pool->alarms == NULL;
+
+    if (pool->nthreads > 0 && (now < pool->retry || many))
         return false;
     pool->nthreads++;
     return true;
@@ -375,6 +377,7 @@ next_request(struct pool *pool, struct worker *self, enum help *help)
             request->state = REQUEST_RUNNING;
             request->worker = self;
             self->request = request;
+            pool->running++;
             *help = workers_find_help(pool, now);
             return request;
         }
@@ -464,6 +467,7 @@ worker_main(void *argument)
         ops_run(request);
         pthread_mutex_lock(&pool->lock);
         self->request = NULL;
+        pool->running--;
         request->worker = NULL;
         pool->finished++;
         pool->changes -= changes;

@@ -42,7 +42,7 @@ struct pool {
     struct worker *standby;
     bool standby_asleep; /* it waits without a tick */
     bool standby_coming; /* a worker was called to be it and has not come yet */
-    unsigned nthreads, nidle, active, users;
+    unsigned nthreads, nidle, active, running, users;
     struct pool_settings settings;
     struct alarm *alarms;
     bool spinning;      /* a worker looks for the next request without the lock, see workers.c */
