@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from operator import methodcaller
 from typing import Any, TypeVar
 
