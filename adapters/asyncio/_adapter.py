@@ -67,9 +67,8 @@ class LoopAdapter:
         request.attach(waiter)
         try:
             await waiter
-        except BaseException as error:  # CancelledError
-            # GeneratorExit: the task is collected, by whatever thread. What nobody takes goes with its request.
-            if not isinstance(error, GeneratorExit):
+        except BaseException as error:  # CancelledError; GeneratorExit, on whatever thread collects the task:
+            with suppress(RuntimeError):  # there, what nobody takes goes with its request
                 request.settle(error)
             raise
         try:
