@@ -12,12 +12,10 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from operator import methodcaller
-from typing import Any, TypeVar
+from typing import Any
 
 from anyaio._front import AwaitFront, Engine
-from anyaio._request import Request
-
-T = TypeVar("T")
+from anyaio._request import Request, T
 
 
 class Waiter(asyncio.Future[None]):

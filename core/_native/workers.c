@@ -3,6 +3,7 @@
 #include "workers.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ static const uint64_t TICK_MIN = 100 * 1000, TICK_MAX = 1000 * 1000;
 static const uint64_t START_RETRY = 100 * 1000 * 1000;
 enum { QUIET_TICKS = 16 }; /* ticks with an empty queue after which the standby sleeps until it is called */
 static const uint64_t SPIN = 50 * 1000;
-enum { SPIN_BACKOFF_MAX = 31 };
+enum { SPIN_BACKOFF_MAX = 31, PAUSES = 32 };
 enum { STACK_SIZE = 256 * 1024 };
 
 /* ---- threads ---- */
@@ -108,6 +109,9 @@ overdue(const struct pool *pool, uint64_t now)
     uint64_t oldest;
 
     if (pool->queue.count == 0 || pool->active >= pool->settings.max_parallel)
+        return false;
+    /* One is on its way and has not had a processor yet: nor would another. */
+    if (pool->running < pool->active)
         return false;
     oldest = queue_oldest(&pool->queue);
     if (now < oldest + OVERDUE)
@@ -347,7 +351,8 @@ spin(struct pool *pool)
     until = clock_now() + SPIN;
     /* Without sched_yield(2): where others want this processor, that may give it to them for milliseconds. */
     while (!atomic_load_explicit(&pool->waiting, memory_order_relaxed) && clock_now() < until)
-        pause_processor();
+        for (int i = 0; i < PAUSES; i++)
+            pause_processor(); /* the other thread of the same core has it meanwhile */
     pthread_mutex_lock(&pool->lock);
     pool->spinning = false;
     if (pool->queue.count > 0) {
@@ -457,6 +462,9 @@ worker_main(void *argument)
 
 #ifdef __linux__
     pthread_setname_np(pthread_self(), "anyaio");
+    /* A worker that is woken must not take the processor from the loop that woke it, which has more to submit: the
+     * kernel lets threads of this policy wait for an idle processor or for their turn (sched(7)). */
+    sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
 #endif
     pthread_mutex_lock(&pool->lock);
     while ((request = next_request(pool, self, &help)) != NULL) {
