@@ -13,6 +13,7 @@ from ._front import Engine as Engine
 from ._request import Cancelled as Cancelled
 from ._request import Outcome as Outcome
 from ._request import Request as Request
+from ._request import outcome as outcome
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -23,4 +24,4 @@ else:
     default_pool = backend.default_pool
 atexit.register(backend.drain)
 
-__all__ = ["Cancelled", "DirEntry", "Engine", "Outcome", "Pool", "Request", "__version__", "default_pool"]
+__all__ = ["Cancelled", "DirEntry", "Engine", "Outcome", "Pool", "Request", "__version__", "default_pool", "outcome"]

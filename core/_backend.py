@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from ._opcodes import FINGERPRINT
+
 missing: str | None = None  # why the native backend does not serve; for `anyaio info`
 
 if TYPE_CHECKING:
@@ -25,9 +27,7 @@ else:
             missing = "ANYAIO_BACKEND=python"
         else:
             try:
-                import anyaio._engine as native
-
-                return native
+                return _load_native()
             except ImportError as error:
                 if wanted:
                     raise
@@ -36,6 +36,13 @@ else:
         from . import _pyengine
 
         return _pyengine
+
+    def _load_native():
+        import anyaio._engine as native
+
+        if native.FINGERPRINT != FINGERPRINT:
+            raise ImportError("anyaio._engine was built from another table of operations: install anew")
+        return native
 
     def _warn(reason):
         import logging  # slow to import, and hardly ever needed

@@ -13,6 +13,9 @@ A = TypeVar("A", str, bytes)
 NAME: Final[str]
 """``"native"`` or ``"python"``."""
 
+FINGERPRINT: Final[str]
+"""Of the table of operations that it was built from: numbers of another one mean other operations."""
+
 class Pool:
     """The worker threads. One is shared by the process's engines, unless an engine is given its own."""
 

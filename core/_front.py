@@ -79,8 +79,10 @@ class Options(NamedTuple):
 class SomeOptions(TypedDict, total=False):
     """*priority* is from -4 to 4; higher ones run first.
 
-    *patience*, in seconds, is how long a change that was cancelled is waited for; None is for ever. *checkpoint* is
-    ``"strict"`` or ``"budget"``; *lane* is ``"auto"`` or ``"pool"``.
+    *patience*, in seconds, is how long a change that was cancelled is waited for; None is for ever.
+
+    Two are taken, but have no effect yet: *checkpoint*, ``"strict"`` or ``"budget"``, is for trio; *lane*, ``"auto"`` or
+    ``"pool"``, for answers without a worker.
     """
 
     priority: int
@@ -96,7 +98,7 @@ def choose(options: Options, changes: SomeOptions) -> Options:
     """Return *options* with *changes*; TypeError or ValueError if one is wrong."""
     unknown = changes.keys() - Options._fields
     if unknown:
-        raise TypeError(f"there is no option {unknown.pop()!r}")
+        raise TypeError(f"there is no option {unknown.pop()!r}, only {', '.join(Options._fields)}")
     options = options._replace(**changes)
     if not isinstance(options.priority, int):
         raise TypeError(f"priority must be an int, not {options.priority!r}")
@@ -106,7 +108,7 @@ def choose(options: Options, changes: SomeOptions) -> Options:
         if not isinstance(options.patience, int | float):
             raise TypeError(f"patience must be a number of seconds or None, not {options.patience!r}")
         if not options.patience >= 0:  # nor NaN
-            raise ValueError(f"patience must not be negative, not {options.patience!r}")
+            raise ValueError(f"patience must be a number of seconds from 0 on or None, not {options.patience!r}")
     for name, words in WORDS.items():
         word = getattr(options, name)
         if word not in words:
@@ -158,8 +160,17 @@ class EngineOps(CallbackOps, EngineFace):
         super().shutdown()
 
     def with_options(self, **options: Unpack[SomeOptions]) -> CallbackView:
-        """Return a view of this engine with other options: *priority*, *patience*, *checkpoint*, *lane*."""
+        """Return a view of this engine with other options: *priority* and *patience*.
+
+        *checkpoint* and *lane* have no effect yet. Make a view once and keep it.
+        """
         return CallbackView(self, choose(Options(), options))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.shutdown()
 
     def _drive_queued(
         self,
@@ -228,9 +239,9 @@ class Front(Generic[A]):
         return self.engine.stats()
 
     def with_options(self, **options: Unpack[SomeOptions]) -> Self:
-        """Return a view of the same engine with other options: *priority*, *patience*, *checkpoint*, *lane*.
+        """Return a view of the same engine with other options: *priority* and *patience*.
 
-        What is not given stays as it is here. Make a view once and keep it.
+        *checkpoint* and *lane* have no effect yet. What is not given stays as it is here. Make a view once and keep it.
         """
         return type(self)(self._adapter, self.engine, choose(self._options, options), self._home)
 

@@ -31,3 +31,5 @@ MKDIR: Final = 22
 RMDIR: Final = 23
 RENAME: Final = 24
 PATHSYNC: Final = 25
+
+FINGERPRINT: Final = "22a2690c6b2b550b"  # of the table that they belong to

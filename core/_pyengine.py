@@ -14,11 +14,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from . import _opcodes
 from ._listing import DirEntry as DirEntry
 from ._ops import OPERATIONS
 from ._original import select, thread
 from ._pyconvert import PLANS
-from ._pyjob import Job, Mailbox
+from ._pyjob import DescriptorJob, Job, Mailbox
 from ._pynotifier import Notifier
 from ._pypool import Pool as Pool
 from ._pypool import default_pool as default_pool
@@ -30,6 +31,7 @@ from ._request import Request as BaseRequest
 T = TypeVar("T")
 
 NAME: Final = "python"
+FINGERPRINT: Final = _opcodes.FINGERPRINT
 
 LANES = ("auto", "pool")
 
@@ -129,7 +131,7 @@ class Request(BaseRequest[T]):
     def result(self) -> T:
         if self._status is None:
             raise RuntimeError(f"{self!r} has no result yet")
-        if self._cancelled or self._status == "unknown":
+        if self._cancelled or self._status not in ("done", "failed"):
             raise Cancelled(outcome=self.outcome)
         job = self._job
         if job.error is None:
@@ -145,7 +147,7 @@ class Request(BaseRequest[T]):
         job = self._job
         job.abandoned = self._cancelled = True
         self._status = "abandoned" if job.droppable else "unknown"
-        if (wakeup := job.wakeup) is not None:
+        if job.unwanted and (wakeup := job.wakeup) is not None:
             wakeup.set()
 
     def _checked_engine(self) -> Engine | None:
@@ -158,11 +160,17 @@ class Request(BaseRequest[T]):
         engine = self._checked_engine()
         if engine is None or self._status is not None:
             return False
-        status = engine._pool.take_back(self._job, self._patience)
-        if status is None:
-            return False
-        self._job.dispose()
-        self._end(engine, status, wake)
+        try:
+            engine._restore()
+            status = engine._pool.take_back(self._job, self._patience)
+            if status is None:
+                return False
+            self._cancelled = True
+            self._job.dispose()
+            self._end(engine, status, wake)
+        except BaseException:
+            engine._disturbed = True
+            raise
         return True
 
     def _end(self, engine: Engine, status: Status, wake: bool) -> None:
@@ -174,12 +182,15 @@ class Request(BaseRequest[T]):
 
     def _finish(self, engine: Engine, status: Status) -> tuple[Any, Any, contextvars.Context | None]:
         """Be done; return the waiter to wake, the callback to call and its context."""
-        engine._requests.pop(self._job, None)
-        self._status = status
         if not self._job.abandoned:
             self._job.unpin()
         told = self._waiter, self._callback, self._context
+        # No call from here on until somebody is told: a signal's handler may raise after each.
+        if self._status is not None:
+            return None, None, None  # such a handler has polled
+        self._status = status
         self._waiter = self._callback = self._context = None
+        del engine._requests[self._job]
         return told
 
 
@@ -213,6 +224,7 @@ class Engine:
 
     _mailbox: Mailbox | None = None  # None before it is made, for the finalizer
     _closed = False
+    _disturbed = False  # an exception has left a method: what was taken may not have been handed over
 
     def __init__(self, pool: Pool | None = None) -> None:
         if pool is not None and not isinstance(pool, Pool):
@@ -280,20 +292,36 @@ class Engine:
         self._check()
         if self._closed or self._mailbox is None:
             return 0
+        self._pool.tell()
+        try:
+            return self._poll(self._mailbox)
+        except BaseException:
+            self._disturbed = True
+            raise
+
+    def _poll(self, mailbox: Mailbox) -> int:
+        self._restore()
         stop = time.monotonic() + self.max_poll_time if self.max_poll_time > 0 else float("inf")
         handled = 0
-        while (job := self._pool.take(self._mailbox)) is not None:
+        while (job := self._pool.take(mailbox)) is not None:
             handled += 1
-            self._hand_over(self._requests[job], job.status)
+            self._hand_over(self._requests.get(job), job.status)
             if handled == self.max_poll_reqs or time.monotonic() >= stop or self._closed:
                 break
         del job  # as in `_hand_over`
         return handled
 
+    def _restore(self) -> None:
+        """Have everything polled that has ended, also what an exception has cut off from its owner."""
+        if self._disturbed and self._mailbox is not None:
+            self._pool.restore(self._mailbox, list(self._requests))
+            self._disturbed = False
+
     def wait(self, timeout: float | None = None) -> bool:
         self._check()
         if not self._requests or self._closed:
             return False
+        self._restore()
         poller = select.poll()
         poller.register(self.fileno(), select.POLLIN)
         # Rounded up: a wait must not end before its time. poll(2) is tried again after signals, whose handlers run.
@@ -311,11 +339,12 @@ class Engine:
             self._close_notifier()
             return
         self._check()
+        self._restore()
         self._closed = True
         waiters = []
         for request in list(self._requests.values()):
             job = request._job
-            status = self._pool.take_back(job, None) if job.droppable or job.waiting else None
+            status = self._pool.take_back(job, None) if job.droppable or (job.waiting and job.reads) else None
             request._cancelled = True
             waiter, *_ = request._finish(self, status or self._pool.give_up(job))
             job.dispose()
@@ -344,6 +373,7 @@ class Engine:
             for request in self._requests.values():
                 request._forsake()
             self._pool.leave(self._mailbox)
+        self._closed = True  # whoever still has it is a finalizer
         self._mailbox.notifier = None  # a worker may be about to write to it: the last who holds it closes it
 
     def _close_notifier(self) -> None:
@@ -357,13 +387,15 @@ class Engine:
         self._check()
         if self._closed or self._mailbox is None:
             raise RuntimeError("this engine was shut down")
-        job = Job(PLANS[operation], arguments, self._mailbox, priority)
+        plan = PLANS[operation]
+        job = (DescriptorJob if plan.descriptor else Job)(plan, arguments, self._mailbox, priority)
         request: Request[Any] = Request(job, self._weak, patience)
         self._requests[job] = request
         try:
             self._pool.submit(job)
         except BaseException:
-            del self._requests[job]
+            self._requests.pop(job, None)
+            self._pool.cast_off(job)
             raise
         self._counts[operation] += 1
         return request
@@ -387,7 +419,9 @@ class Engine:
         if self.wake is not None:
             self.wake(waiter)
 
-    def _hand_over(self, request: Request[Any], status: Status) -> None:
+    def _hand_over(self, request: Request[Any] | None, status: Status) -> None:
+        if request is None:  # a signal's handler has polled, or has left the submit with an exception
+            return
         waiter, callback, context = request._finish(self, status)
         try:
             if waiter is not None:

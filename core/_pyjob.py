@@ -25,7 +25,7 @@ class Job:
 
     __slots__ = (
         "plan", "arguments", "names", "mailbox", "priority", "request_class", "state", "place", "since",
-        "abandoned", "wakeup", "waiting", "deadline", "patience", "value", "error", "status", "taken",
+        "abandoned", "withdrawn", "wakeup", "waiting", "deadline", "patience", "value", "error", "status", "taken",
     )  # fmt: skip
 
     plan: Plan
@@ -38,13 +38,14 @@ class Job:
     place: Queue | None  # the queue it is in
     since: float  # when it was queued
     abandoned: bool  # nobody waits for it. Set once; long calls look at it without the lock
+    withdrawn: bool  # it shall not wait in poll(2), nor do anything after that
     waiting: bool  # its worker sits in poll(2) for it: can be taken back
     wakeup: Notifier | None  # what that worker also waits for; None without descriptors left
     deadline: float | None  # when patience runs out
     patience: float | None  # seconds from its begin on; for a close that was cancelled while it was queued
     value: Any
     error: BaseException | None
-    status: Status  # valid when finished
+    status: Status  # valid when finished or done
     taken: bool  # a descriptor in `value` is the caller's
 
     def __init__(self, plan: Plan, arguments: tuple[Any, ...], mailbox: Mailbox, priority: int) -> None:
@@ -58,7 +59,7 @@ class Job:
             self.request_class = "change"
         self.state = "queued"
         self.place = self.wakeup = self.deadline = self.patience = None
-        self.abandoned = self.waiting = self.taken = False
+        self.abandoned = self.withdrawn = self.waiting = self.taken = False
         self.value = self.error = None
         self.status = "done"
 
@@ -66,6 +67,16 @@ class Job:
     def droppable(self) -> bool:
         """Whether nothing is lost when it never runs, or its result is dropped."""
         return self.request_class in ("look", "make")
+
+    @property
+    def reads(self) -> bool:
+        """Whether it takes from a stream: nobody would have the bytes if its engine is gone."""
+        return self.plan.operation.name in ("read", "readv")
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether it shall not wait in poll(2). A write goes on without its engine."""
+        return self.withdrawn or (self.abandoned and self.reads)
 
     def unpin(self) -> None:
         """Give the caller's buffers back. The worker must be done with them."""
@@ -82,6 +93,15 @@ class Job:
             close(fd)
         else:
             self.mailbox.closer.close(fd)
+
+
+class DescriptorJob(Job):
+    """One whose result is a descriptor.
+
+    Only these have a finalizer: the exception of a signal's handler would be lost in it.
+    """
+
+    __slots__ = ()
 
     def __del__(self) -> None:
         if hasattr(self, "taken"):  # not if an argument was wrong
@@ -114,6 +134,10 @@ class Queue:
         self._live += 1
         self._lanes[HIGHEST - job.priority].append(job)
 
+    def found(self) -> list[Job]:
+        """Return what is in the lanes, whatever the counts and places say."""
+        return [job for lane in self._lanes for job in lane]
+
     def pop(self) -> Job | None:
         """Take the oldest of the highest priority."""
         for lane in self._lanes:
@@ -125,6 +149,8 @@ class Queue:
         return None
 
     def remove(self, job: Job) -> None:
+        if job.place is not self:
+            return
         job.place = None
         self._live -= 1
         self._dead += 1
@@ -180,6 +206,19 @@ class Mailbox:
     def remove(self, job: Job) -> None:
         self.finished.remove(job)
         self._clear_if_empty()
+
+    def restore(self, jobs: list[Job]) -> None:
+        """Be as if all of *jobs*, and no others, had been posted and none taken. Those that were taken come first."""
+        found = self.finished.found()
+        wanted, there = set(jobs), set(found)
+        finished = Queue()
+        for job in [job for job in jobs if job not in there] + [job for job in found if job in wanted]:
+            finished.push(job)
+        self.finished = finished
+        if self.notifier is not None:
+            self.notifier.clear()
+            if finished:
+                self.notifier.set()
 
     def _clear_if_empty(self) -> None:
         if not self.finished and self.notifier is not None:

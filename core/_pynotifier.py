@@ -41,4 +41,5 @@ class Notifier:
             os.close(other)
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_other"):  # not if a signal's handler raised before it was set
+            self.close()

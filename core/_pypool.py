@@ -2,7 +2,8 @@
 
 One lock guards the queue, the mailboxes and the jobs' states; nothing is called with it held but the notifiers'
 non-blocking writes and the start of a thread. It can be taken again by the thread that has it, since a signal's handler
-or a finalizer may come in between; an engine's finalizer takes no lock at all.
+or a finalizer may come in between; an engine's finalizer takes no lock at all. That handler may raise, which Python
+lets it do after a call has returned: where two changes belong together, there is none between them.
 
 A worker is *running* (in a call), *looking* (on its way to the queue), on *standby* or *idle*. Whoever finds work to be
 done and nobody looking calls one worker. A called worker takes work only if those that run have been in their call
@@ -32,6 +33,7 @@ from ._request import Status
 
 CALL_GRACE = 0.001  # seconds after which a running call is taken for a slow one
 QUEUE_GRACE = 0.005  # seconds of waiting after which a further worker helps
+EXIT_SLICE = 0.05  # seconds between two looks at the exit for what can be dropped
 STUCK = 1.0  # seconds after which a call shows in the statistics
 
 
@@ -70,6 +72,9 @@ class Pool:
         self._drained: Any = None  # a lock that is released at each completion while `drain` waits
         self._longest_wait = 0.0
         self._start_failures = 0
+        self._untold: tuple[int, BaseException] | None = None  # the first failure, and beside how many threads
+        self._told = False
+        self._leaving = False  # the interpreter is at its end and starts no thread
         _process.enter(self)
 
     def __repr__(self) -> str:
@@ -112,7 +117,7 @@ class Pool:
             calls = [(worker.job, now - worker.begun) for worker in self._busy if worker.job is not None]
             return {
                 "threads": len(self._workers),
-                "idle": len(self._workers) - len(self._busy),
+                "idle": max(0, len(self._workers) - len(self._busy)),  # at the end, who submits is busy too
                 "queued": len(self._queue),
                 "running": len(self._busy),
                 "stuck": [
@@ -145,20 +150,48 @@ class Pool:
         worker.wakeup.release()
 
     def submit(self, job: Job) -> None:
-        """Queue *job*; RuntimeError, and nothing is queued, if there is no thread and none can be started."""
+        """Queue *job*; RuntimeError, and nothing is queued, if there is no thread and none can be started.
+
+        At the interpreter's end this thread runs what is queued if nobody else comes to it.
+        """
         with self._lock:
             job.since = time.monotonic()
-            self._queue.push(job)
             job.mailbox.queued += 1
+            self._queue.push(job)
             self._call_worker()
-            if self._workers or not self._max_parallel:
+            alone = self._leaving and not (self._looking or self._idle or self._standby)
+            if not self._max_parallel or (self._workers and not alone):
                 return
-            self._unqueue(job)
-        raise RuntimeError("cannot start a single worker thread")
+            if not alone:
+                self._unqueue(job)
+        if not alone:
+            raise RuntimeError("cannot start a single worker thread")
+        self._work_here()
+
+    def cast_off(self, job: Job) -> None:
+        """The submit of *job* was left by an exception, at whatever point."""
+        with self._lock:
+            if job.state == "queued":
+                if job.place is not None:
+                    self._queue.remove(job)
+                job.state = "done"
+                job.unpin()
+                job.mailbox.queued = sum(other.mailbox is job.mailbox for other in self._queue)
+            else:
+                self.give_up(job)
+            self._call_worker()
+        job.dispose()
+
+    def tell(self) -> None:
+        """Log, once, that a thread could not be started. Called without the lock."""
+        failure, self._untold = self._untold, None
+        if failure is not None and not self._told:
+            self._told = True
+            logging.getLogger("anyaio").warning("cannot start a thread beside %d: %s", *failure)
 
     def close(self, fd: int) -> None:
         """Have a worker close a descriptor that nobody took, or close it here if there is none. Finalizers call it."""
-        if self.generation == generation():
+        if self.generation == generation() and not self._leaving:
             job = Job(PLANS[CLOSE], (fd,), Mailbox(self, None), 0)
             job.abandoned = True
             try:
@@ -176,17 +209,27 @@ class Pool:
                 job.state = "done"
             return job
 
+    def restore(self, mailbox: Mailbox, jobs: list[Job]) -> None:
+        """Have those of an engine's jobs that have ended polled: an exception has come between them and their owner."""
+        with self._lock:
+            ended = [job for job in jobs if job.state in ("finished", "done")]
+            for job in ended:
+                job.state = "finished"
+            mailbox.restore(ended)
+
     def take_back(self, job: Job, patience: float | None) -> Status | None:
         """Undo *job* if its class and state allow it. If not, the worker has *patience* seconds to end."""
         with self._lock:
             if job.state == "queued" and job.request_class != "must":
                 self._unqueue(job)
                 return "never ran"
+            if job.state == "running":
+                job.withdrawn = True
             if job.state == "running" and job.waiting:
-                self._abandon(job)
+                self._abandon(job, "never ran")
                 return "never ran"
             if job.state == "running" and job.droppable:
-                self._abandon(job)
+                self._abandon(job, "abandoned")
                 return "abandoned"
             if job.state == "finished" and job.droppable:
                 job.mailbox.remove(job)
@@ -202,7 +245,7 @@ class Pool:
                 job.mailbox.remove(job)
                 job.state = "done"
                 return job.status
-            self._abandon(job)
+            self._abandon(job, "unknown")
             return "unknown"
 
     def _set_deadline(self, job: Job, patience: float | None) -> None:
@@ -213,15 +256,17 @@ class Pool:
         elif job.state == "queued" and job.patience is None:
             job.patience = patience
 
-    def _abandon(self, job: Job) -> None:
+    def _abandon(self, job: Job, status: Status) -> None:
         job.abandoned = True
+        job.status = status
         job.state = "done"
-        if job.wakeup is not None:
+        if job.wakeup is not None and job.unwanted:
             job.wakeup.set()
 
     def _unqueue(self, job: Job) -> None:
         self._queue.remove(job)
         job.mailbox.queued -= 1
+        job.status = "never ran"
         job.state = "done"
         job.unpin()
 
@@ -240,18 +285,19 @@ class Pool:
         """See to it that somebody looks at the queue."""
         if self._looking or not self._queue:
             return
-        worker, self._standby = self._standby, None
-        if worker is not None and self._is_brisk():
-            self._standby = worker  # it looks again in a moment
-            return
-        if worker is None and self._idle:
-            worker = self._idle.pop()
-        if worker is not None:
-            self._call(worker)
+        if self._standby is not None and self._is_brisk():
+            return  # it looks again in a moment
+        if self._standby is not None or self._idle:
+            self._call()
         elif len(self._workers) < self._max_parallel:
             self._start()
 
-    def _call(self, worker: Worker) -> None:
+    def _call(self) -> None:
+        """Call the worker that stands by or, if there is none, an idle one."""
+        worker, self._standby = self._standby, None
+        if worker is None:
+            worker = self._idle[-1]
+            del self._idle[-1]
         worker.called = True
         self._looking += 1
         worker.wakeup.release()
@@ -260,20 +306,23 @@ class Pool:
         """Limits have changed, or the last engine has gone."""
         with self._lock:
             while self._idle:
-                self._call(self._idle.pop())
+                self._call()
             self._call_worker()
 
     def _start(self) -> None:
         worker = Worker()
+        self._workers |= {worker}
+        self._looking += 1
         try:
             thread.start_new_thread(self._work, (worker,))
         except (RuntimeError, MemoryError) as error:
+            self._workers.discard(worker)
+            self._looking -= 1
             self._start_failures += 1
-            if self._start_failures == 1 and self._drained is None:  # from 3.12 on none can be started at exit
-                logging.getLogger("anyaio").warning("cannot start a thread beside %d: %s", len(self._workers), error)
-            return
-        self._workers.add(worker)
-        self._looking += 1
+            # From 3.12 on none can be started when the handlers of atexit run. Nothing else tells that.
+            self._leaving = self._leaving or "interpreter shutdown" in str(error)
+            if self._untold is None and not self._leaving:
+                self._untold = len(self._workers), error
 
     def _is_brisk(self) -> bool:
         """Whether a running call has just begun."""
@@ -305,6 +354,18 @@ class Pool:
         job.unpin()
         _close_late(job, value)
 
+    def _work_here(self) -> None:
+        """Do the work of the worker that cannot be started."""
+        worker = Worker()
+        with self._lock:
+            self._looking += 1
+        while True:
+            with self._lock:
+                if not self._begin(worker):
+                    self._looking -= 1
+                    return
+            self._serve(worker)
+
     def _next(self, worker: Worker, eager: bool) -> bool:
         """Wait for a job and begin it; False: end this thread. A worker that has just ended a call is *eager*."""
         timed_out = False
@@ -334,7 +395,7 @@ class Pool:
         self._workers.discard(worker)
         if not self._mailboxes:
             while self._idle:
-                self._call(self._idle.pop())
+                self._call()
         self._call_worker()
 
     def _begin(self, worker: Worker) -> bool:
@@ -389,7 +450,9 @@ class Pool:
         try:
             value = job.plan.call(job.arguments) if runner is None else runner(job, self)
             return value, None
-        except (Withdrawn, Abandoned):
+        except Withdrawn as error:
+            return None, error.with_traceback(None)
+        except Abandoned:
             return None, None
         except BaseException as error:  # whatever it is, it is the caller's: `result()` raises it
             error.__traceback__ = None  # it would hold the pinned buffers
@@ -411,8 +474,11 @@ class Pool:
             self._drained.release()
         if job.abandoned:
             return True
-        job.value, job.error = value, error
-        job.status = "done" if error is None else "failed"
+        if isinstance(error, Withdrawn):
+            job.status = "never ran"
+        else:
+            job.value, job.error = value, error
+            job.status = "done" if error is None else "failed"
         job.state = "finished"
         job.mailbox.post(job)
         return False
@@ -428,32 +494,37 @@ class Pool:
         with self._lock:
             job.waiting = False
             job.wakeup = None
-            return job.abandoned
+            return job.unwanted
 
     # ---- exit ----
 
     def drain(self, timeout: float | None) -> None:
-        """Drop looks, then wait for changes as long as one ends every *timeout* seconds."""
+        """Drop looks, and reads that wait, then wait for changes as long as one ends every *timeout* seconds."""
         if timeout is None:
             timeout = self.exit_timeout
-        with self._lock:
-            self._drained = thread.allocate_lock()
-            self._drained.acquire()
-            for job in [job for job in self._queue if job.droppable]:
-                self._unqueue(job)
-            for worker in self._busy:
-                if worker.job is not None and worker.job.waiting:
-                    self._abandon(worker.job)
+        self._drained = thread.allocate_lock()
         seen, last = self._completions, time.monotonic()
-        while self._has_changes() and (left := last + timeout - time.monotonic()) > 0:
-            self._drained.acquire(timeout=min(left, thread.TIMEOUT_MAX))
+        while self._drop_looks() and (left := last + timeout - time.monotonic()) > 0:
+            self._drained.acquire(timeout=min(left, EXIT_SLICE))
             if self._completions != seen:
                 seen, last = self._completions, time.monotonic()
 
-    def _has_changes(self) -> bool:
+    def _drop_looks(self) -> bool:
+        """Drop what nobody will have; return whether changes are left."""
         with self._lock:
+            for job in [job for job in self._queue if job.droppable]:
+                self._unqueue(job)
+                if not job.abandoned:
+                    job.state = "finished"
+                    job.mailbox.post(job)
             calls = [worker.job for worker in self._busy if worker.job is not None]
-            return bool(self._queue) or any(not job.droppable and not job.waiting for job in calls)
+            for job in calls:
+                if job.waiting and job.reads and not job.withdrawn:
+                    job.withdrawn = True
+                    if job.wakeup is not None:
+                        job.wakeup.set()
+            # What is held back by max_parallel=0 will not end by itself.
+            return self._max_parallel > 0 and (len(self._queue) > 0 or any(not job.droppable for job in calls))
 
 
 class Process:

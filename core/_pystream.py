@@ -155,7 +155,7 @@ def _wait(job: Job, pool: Any, events: int) -> None:
     timeout = None if wakeup is not None else _BLIND
     pool.begin_waiting(job, wakeup)
     try:
-        while not job.abandoned and not poller.poll(timeout):
+        while not job.unwanted and not poller.poll(timeout):
             pass
     finally:
         # Whoever wakes this worker may still hold the notifier: the last of them closes it.

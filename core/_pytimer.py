@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +22,7 @@ class Timer:
         self._running = False
 
     def add(self, job: Job, seconds: float) -> None:
+        """Expire *job* in *seconds*, or now if there is no thread to wait so long."""
         job.deadline = time.monotonic() + seconds
         self._jobs.append(job)
         if self._running:
@@ -30,8 +30,9 @@ class Timer:
             return
         try:
             thread.start_new_thread(self._work, ())
-        except RuntimeError as error:
-            logging.getLogger("anyaio").warning("no thread for a timer: patience may last longer (%s)", error)
+        except (RuntimeError, MemoryError):
+            self._jobs.remove(job)
+            self._expire(job)
             return
         self._running = True
 

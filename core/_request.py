@@ -25,6 +25,16 @@ class Outcome(NamedTuple):
     error: BaseException | None = None
 
 
+def outcome(error: BaseException | None) -> Outcome | None:
+    """Return what the request did whose wait *error* ended; None if *error* does not tell.
+
+    *error* is a cancellation, or the TimeoutError that it became: both of `asyncio.timeout` and `asyncio.wait_for`.
+    """
+    errors = (error, error.__cause__, error.__context__) if isinstance(error, TimeoutError) else (error,)
+    outcomes = (getattr(error, "outcome", None) for error in errors)
+    return next((outcome for outcome in outcomes if isinstance(outcome, Outcome)), None)
+
+
 class Cancelled(BaseException):
     """A request was cancelled while something waited for its result.
 

@@ -219,6 +219,9 @@ class Walk:
         self.visitor.error(path, error)
 
     def followed_root_failed(self, path: bytes, top: Directory, error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # a loop of symlinks, say
+            self.visitor.error(path, error)
+            return
         self.push(ROOT, [path], top)  # a symlink that leads nowhere is there all the same
 
     def read(self, path: bytes, parent: Directory, entries: list[DirEntry[bytes]]) -> None:

@@ -1,8 +1,9 @@
 """A pytest plugin: a test in which an asyncio or uvloop loop's thread is blocked for 100 ms fails.
 
 While a loop runs, a timer ticks in it every 20 ms and measures the time since its last tick. Whatever holds the thread
-up shows there, in Python or in C, with the GIL or without. The time for which the thread could have run but the
-machine had no processor for it is the kernel's to tell (/proc/PID/task/TID/schedstat) and does not count.
+up shows there, in Python or in C, with the GIL or without. The time for which a thread of ours could have run but the
+machine had no processor for it is the kernel's to tell (/proc/PID/task/TID/schedstat) and does not count: it may be the
+loop's own, or one that had the GIL when its processor was taken away.
 
 A test that blocks its loop on purpose says so: ``@pytest.mark.blocks_loop("why")``.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 from collections.abc import Generator
 from typing import Any
@@ -29,8 +29,7 @@ class Ticker:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.schedstat = open_schedstat()
-        self.last, self.waited = time.monotonic(), self.waited_for_processor()
+        self.last, self.waited = time.monotonic(), waits_for_processor()
         self.timer = loop.call_later(TICK, self.tick)
 
     def tick(self) -> None:
@@ -38,30 +37,36 @@ class Ticker:
         self.timer = self.loop.call_later(TICK, self.tick)
 
     def look(self) -> None:
-        now, waited = time.monotonic(), self.waited_for_processor()
-        held_up = (now - self.last) - (waited - self.waited)
-        self.last, self.waited = now, waited
-        if held_up >= LIMIT:
-            blocked.append(f"the thread of {self.loop!r} was blocked for {held_up * 1000:.0f} ms")
+        now = time.monotonic()
+        elapsed = now - self.last
+        if elapsed >= LIMIT:
+            waited = waits_for_processor()
+            elapsed -= max((wait - self.waited.get(thread, wait) for thread, wait in waited.items()), default=0.0)
+        if elapsed >= LIMIT:
+            blocked.append(f"the thread of {self.loop!r} was blocked for {elapsed * 1000:.0f} ms")
+        self.waited = waits_for_processor()
+        self.last = time.monotonic()
 
     def stop(self) -> None:
         """Look a last time: what blocked may also have ended the loop's run."""
         self.timer.cancel()
         self.look()
-        if self.schedstat is not None:
-            os.close(self.schedstat)
-
-    def waited_for_processor(self) -> float:
-        if self.schedstat is None:
-            return 0.0
-        return int(os.pread(self.schedstat, 100, 0).split()[1]) / 1e9
 
 
-def open_schedstat() -> int | None:
+def waits_for_processor() -> dict[str, float]:
+    """For how many seconds each thread of the process has waited for a processor so far."""
+    waits: dict[str, float] = {}
     try:
-        return os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
+        threads = os.listdir("/proc/self/task")
     except OSError:  # not Linux, or out of descriptors on purpose
-        return None
+        return waits
+    for thread in threads:
+        try:
+            with open(f"/proc/self/task/{thread}/schedstat", "rb", buffering=0) as file:
+                waits[thread] = int(file.read().split()[1]) / 1e9
+        except OSError:  # it has ended meanwhile
+            pass
+    return waits
 
 
 def watch(loop_class: type[Any], patch: pytest.MonkeyPatch) -> None:

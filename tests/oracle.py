@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from hostile import MOST, NOTHING
 
-from anyaio._ops import Operation
+from anyaio._ops import KINDS, OPERATIONS, Operation
 
 Arguments = dict[str, Any]
 
@@ -231,6 +231,12 @@ def _without_buffers(arguments: Arguments) -> Arguments:
 
 
 PATHS = ("path", "src", "dst")
+PATH_KINDS = {name for name, kind in KINDS.items() if kind.shape in "pP"}
+WITH_PATHS = tuple(
+    operation.name
+    for operation in OPERATIONS
+    if not PATH_KINDS.isdisjoint(operation.body.__annotations__.values())
+)
 ROOM = 2 << 20  # more than any specimen of a file holds
 
 
@@ -288,7 +294,7 @@ DIFFERENCES = [
         "None is no path in ours: the default is spelled '.'",
     ),
     Difference(
-        ("open", "stat", "lstat", "listdir", "scandir", "readlink", "unlink", "mkdir", "rmdir", "rename", "pathsync"),
+        WITH_PATHS,
         lambda arguments: _some_path(arguments, lambda path: isinstance(path, bytearray | memoryview)),
         lambda twin, arguments: twin(**_without_buffers(arguments)),
         "os deprecates paths that are other buffers than bytes; ours never took them",

@@ -164,10 +164,45 @@ def test_a_missing_path_is_named_and_the_status_is_1(program, tmp_path):
     done = program("scan", "f", "missing", "f/", "", cwd=tmp_path, status=1)
     assert done.stdout == b"f\n"
     assert sorted(done.stderr.splitlines()) == [
-        b"anyaio: : No such file or directory",
+        b"anyaio: '': No such file or directory",
         b"anyaio: f/: Not a directory",
         b"anyaio: missing: No such file or directory",
     ]
+
+
+def test_a_looping_symlink_is_an_error_where_roots_are_followed(program, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    done = program("scan", "--follow-roots", "loop", "dangling", cwd=tmp_path, status=1)
+    assert done.stdout == b"dangling\n"
+    assert done.stderr == b"anyaio: loop: Too many levels of symbolic links\n"
+
+
+STRANGE = [
+    (b"\x1b[2J", rb"\x1b[2J"),
+    (b"a\nb\tc\r", rb"a\nb\tc\r"),
+    ("\x9b2J".encode(), rb"\xc2\x9b2J"),
+    (b"\xff", rb"\xff"),
+    ("ä b\\".encode(), "ä b\\".encode()),
+]
+
+
+@pytest.mark.parametrize(("name", "shown"), STRANGE)
+def test_a_message_shows_control_characters_and_does_not_send_them(program, tmp_path, name, shown):
+    done = program("scan", name, cwd=tmp_path, status=1)
+    assert done.stderr == b"anyaio: " + shown + b": No such file or directory\n"
+
+
+@pytest.mark.parametrize(("name", "shown"), STRANGE)
+def test_a_terminal_is_shown_control_characters_and_a_pipe_is_sent_them(program, tmp_path, name, shown):
+    os.mkdir(os.fsencode(tmp_path) + b"/" + name)
+    os.symlink("x", os.fsencode(tmp_path) + b"/" + name + b"/" + name)
+    assert program("scan", name, cwd=tmp_path).stdout == name + b"\n" + name + b"/" + name + b"\n"
+    ours, theirs = pty.openpty()
+    program("scan", name, cwd=tmp_path, stdout=theirs)
+    assert os.read(ours, 1000) == shown + b"\r\n" + shown + b"/" + shown + b"\r\n"
+    os.close(ours)
+    os.close(theirs)
 
 
 # ---- options ----
@@ -186,7 +221,6 @@ OUTPUTS = [
     ("-d t", "t t/d t/d/e"),
     ("--dirs t", "t t/d t/d/e"),
     ("-f t", "t/d/f t/s"),
-    ("-df t", ""),
     ("-q t", ""),
     ("-q0 t", ""),
     ("-s t", "t t/d t/d/e t/d/f t/s"),
@@ -204,6 +238,7 @@ OUTPUTS = [
     ("t --dirs", "t t/d t/d/e"),
     ("t/s", "t/s"),
     ("--follow-roots t/s", "t/s t/s/e t/s/f"),
+    ("--follow-roots t/d/f t", "t t/d t/d/e t/d/f t/d/f t/s"),
     ("--max-depth 1 t", "t t/d t/s"),
     ("--max-depth 0 t --slash", "t/"),
     ("--max-depth 0 t --sync", "t"),
@@ -241,7 +276,9 @@ WRONG = [
     ("scan --quiet=yes", "takes no argument"),
     ("scan --s", "--stat, --sync, --slash, --stats"),
     ("info extra", "takes no argument"),
-    ("nonsense", "there is no command"),
+    ("scan -df", "anyaio scan: --dirs and --files together: nothing would be printed"),
+    ("scan --\x1b[2J", r"anyaio scan: there is no option --\x1b[2J"),
+    ("nonsense", "anyaio: there is no command"),
     ("", "a command is missing"),
 ]
 
@@ -250,10 +287,11 @@ WRONG = [
 def test_a_wrong_command_line_is_status_2(program, words, message):
     done = program(*shlex.split(words), status=2)
     assert message in done.stderr.decode()
+    assert done.stderr.count(b"anyaio: ") + done.stderr.count(b"anyaio scan: ") + done.stderr.count(b"anyaio info: ") == 1
     assert done.stdout == b""
 
 
-@pytest.mark.parametrize("words", ["--help", "scan --help", "info --help"])
+@pytest.mark.parametrize("words", ["--help", "scan --help", "info --help", "-h", "scan -h", "info -h"])
 def test_help(program, words):
     assert program(*words.split()).stdout.startswith(b"Usage: anyaio")
 
@@ -443,7 +481,7 @@ def test_progress_without_rich_tells_how_to_install_it(backend):
     process = popen(backend, "-c", text)
     output, error = process.communicate(timeout=LIMIT)
     assert (process.returncode, output) == (2, b"")
-    assert b"pip install 'anyaio[cli]'" in error
+    assert b"python3 -m pip install rich" in error
 
 
 # ---- the rest ----

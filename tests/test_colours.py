@@ -96,8 +96,8 @@ def test_priorities_from_minus_four_to_four(priority):
     [
         ({"priority": 5}, "priority must be from -4 to 4, not 5"),
         ({"priority": -5}, "priority must be from -4 to 4, not -5"),
-        ({"patience": -1}, "patience must not be negative, not -1"),
-        ({"patience": float("nan")}, "patience must not be negative, not nan"),
+        ({"patience": -1}, "patience must be a number of seconds from 0 on or None, not -1"),
+        ({"patience": float("nan")}, "patience must be a number of seconds from 0 on or None, not nan"),
         ({"checkpoint": "maybe"}, "checkpoint must be 'strict' or 'budget', not 'maybe'"),
         ({"lane": "ring"}, "lane must be 'auto' or 'pool', not 'ring'"),
     ],
@@ -115,6 +115,11 @@ def test_a_wrong_option_is_a_type_error(changes):
         choose(Options(), changes)
 
 
+def test_an_unknown_option_is_told_the_known_ones():
+    with pytest.raises(TypeError, match="no option 'prio', only priority, patience, checkpoint, lane"):
+        choose(Options(), {"prio": 3})
+
+
 def test_patience_can_be_endless_or_nothing():
     assert choose(Options(), {"patience": None}).patience is None
     assert choose(Options(), {"patience": 0}).patience == 0
@@ -128,6 +133,12 @@ def test_there_is_one_engine_class_a_backend(backend):
     assert issubclass(engine_class(backend), backend.Engine)
     assert issubclass(engine_class(backend), CallbackOps)
     assert engine_class(_backend.backend) is Engine is anyaio.Engine
+
+
+def test_an_engine_is_shut_down_at_the_end_of_its_with_block(backend, pool):
+    with engine_class(backend)(pool) as engine:
+        assert not engine.closed
+    assert engine.closed
 
 
 def test_the_future_colour_hands_over_what_submit_answered(backend, pool, tmp_path):

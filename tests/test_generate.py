@@ -94,3 +94,17 @@ def test_numbers_and_c_rows_are_in_the_tables_order():
     rows = re.findall(r"ROW\((\w+), (\w+), CLASS_", (ROOT / "core/_native/ops_table.h").read_text())
     assert numbers == [(name.upper(), str(place)) for place, name in enumerate(names)]
     assert rows == [(name.upper(), name) for name in names]
+
+
+def test_an_extension_built_from_another_table_does_not_serve(monkeypatch, caplog):
+    native = pytest.importorskip("anyaio._engine")
+    from anyaio import _backend
+
+    monkeypatch.setattr(_backend, "missing", None)
+    monkeypatch.delenv("ANYAIO_BACKEND", raising=False)
+    monkeypatch.setattr(native, "FINGERPRINT", "another")
+    assert _backend._choose().NAME == "python"
+    assert "another table" in caplog.text
+    monkeypatch.setenv("ANYAIO_BACKEND", "native")
+    with pytest.raises(ImportError, match="another table"):
+        _backend._choose()

@@ -8,7 +8,7 @@ import pytest
 NATIVE = Path(__file__).parent.parent / "core" / "_native"
 
 # The files whose functions run on worker threads, and are tested as plain C programs.
-PLAIN = {"listing.c", "notifier.c", "ops.c", "pool.c", "requests.c", "workers.c"}
+PLAIN = {"listing.c", "notifier.c", "ops.c", "pool.c", "requests.c", "wakefd.c", "workers.c"}
 
 
 def includes(name: str) -> set[str]:

@@ -23,8 +23,8 @@ test_signals = runner.each(signals)
     ],
 )
 def test_a_handler_that_raises_anywhere_leaves_the_library_usable(backend, tmp_path, program):
-    if backend.NAME == "python":
-        pytest.skip("an exception may come between any two steps of Python code")
+    if backend.NAME == "python" and program.startswith("an_exception_at_every_line"):
+        pytest.skip("a trace function raises where no signal's handler can, between any two lines")
     runner.run(backend, tmp_path, f"signals.{program}")
 
 

@@ -46,7 +46,7 @@ class LoopAdapter:
         self.loop = weakref.ref(loop, lambda _: _fronts.pop(key, None))
 
     def attach(self, fd: int, poll: Callable[[], int]) -> None:
-        loop = self._get_loop()
+        loop = asyncio.get_running_loop()
         try:
             contextvars.Context().run(loop.add_reader, fd, poll)
         except NotImplementedError:
@@ -60,6 +60,9 @@ class LoopAdapter:
 
     async def wait(self, request: Request[T]) -> T:
         waiter = Waiter()  # of the running loop
+        if waiter.get_loop() is not self.loop():
+            request.cancel()
+            raise RuntimeError("this front end belongs to another event loop: call current() in this one")
         waiter.request = request
         waiter.cancelled_before = False
         request.attach(waiter)
@@ -78,13 +81,8 @@ class LoopAdapter:
     wake = staticmethod(methodcaller("set_result", None))
 
     def on_error(self, exception: BaseException, request: Request[Any]) -> None:
-        message = f"Exception in the callback of {request!r}"
-        self._get_loop().call_exception_handler({"message": message, "exception": exception})
-
-    def _get_loop(self) -> asyncio.AbstractEventLoop:
-        if (loop := self.loop()) is None:
-            raise RuntimeError("the event loop of this front end is gone")
-        return loop
+        if (loop := self.loop()) is not None:
+            loop.call_exception_handler({"message": f"the callback of {request!r} failed", "exception": exception})
 
 
 # By the id of the loop, to which there is a weak reference only: that of its adapter, which removes what has gone.

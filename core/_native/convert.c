@@ -192,6 +192,7 @@ keep_path(struct request_object *object, PyObject *path)
     if ((both = PyTuple_Pack(2, object->paths, path)) == NULL)
         return -1;
     Py_SETREF(object->paths, both);
+    object->two_paths = true;
     return 0;
 }
 
@@ -274,8 +275,13 @@ pin(struct reader *reader, PyObject *buffer, int flags)
 
     if (!PyObject_CheckBuffer(buffer))
         return wrong_type(reader, "bytes-like", buffer);
-    if (PyObject_GetBuffer(buffer, view, flags) < 0)
-        return -1;
+    if (PyObject_GetBuffer(buffer, view, flags) < 0) {
+        if (!PyErr_ExceptionMatches(PyExc_BufferError))
+            return -1;
+        PyErr_Clear();
+        return wrong_value(reader, PyExc_BufferError,
+                           flags == PyBUF_WRITABLE ? "must be writable and contiguous" : "must be contiguous", buffer);
+    }
     pins->count++;
     request->iov[request->iovcnt++] = (struct iovec){ view->buf, (size_t)view->len };
     return 0;
@@ -294,8 +300,8 @@ read_buffers(struct reader *reader, PyObject *argument, int flags)
     Py_ssize_t count;
     int result = -1;
 
-    if (!PySequence_Check(argument))
-        return wrong_type(reader, "a sequence of buffers", argument);
+    if (!PySequence_Check(argument) || PyObject_CheckBuffer(argument))
+        return wrong_type(reader, "a sequence of bytes-like objects", argument);
     if ((sequence = PySequence_Tuple(argument)) == NULL) /* own: it cannot change while buffers are asked for */
         return -1;
     count = PyTuple_GET_SIZE(sequence);
@@ -477,7 +483,7 @@ raise_error(const struct request_object *object)
 {
     PyObject *paths = object->paths, *second = NULL;
 
-    if (paths != NULL && PyTuple_Check(paths) && PyTuple_GET_SIZE(paths) == 2 && object->op == OP_RENAME) {
+    if (object->two_paths) {
         second = PyTuple_GET_ITEM(paths, 1);
         paths = PyTuple_GET_ITEM(paths, 0);
     }

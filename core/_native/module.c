@@ -112,6 +112,8 @@ module_exec(PyObject *module)
         || add_type(module, &request_spec, request, &state->request_type) < 0
         || add_type(module, &direntry_spec, direntry, &state->direntry_type) < 0)
         goto fail;
+    if (PyModule_AddStringConstant(module, "FINGERPRINT", OPS_FINGERPRINT) < 0)
+        goto fail;
     result = PyModule_AddStringConstant(module, "NAME", "native");
 fail:
     Py_XDECREF(request);

@@ -86,6 +86,7 @@ struct request_object {
     bool done : 1;
     bool failed : 1;   /* `value` is an exception */
     bool disposed : 1; /* nobody took the descriptor: it was closed */
+    bool two_paths : 1; /* `paths` is a tuple */
     bool bytes : 1;    /* the path was bytes: so are the results */
 };
 

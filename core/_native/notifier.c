@@ -3,17 +3,13 @@
  * The descriptor is read, written and closed with the lock held, which is otherwise never done during a system call:
  * only so is `signalled` exactly what a poll(2) would see. None of the three can block, and there is one a batch.
  */
-#define _GNU_SOURCE
 #include "notifier.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sys/eventfd.h>
-#endif
+
+#include "wakefd.h"
 
 struct notifier {
     pthread_mutex_t lock;  /* guards every field down to `closed` */
@@ -22,7 +18,7 @@ struct notifier {
     bool rung;
     bool closed;
 
-    int read_fd, write_fd; /* the same for an eventfd */
+    struct wakefd wakefd;
     atomic_int references;
 };
 
@@ -32,44 +28,21 @@ static struct {
     atomic_bool any;      /* a hint that saves taking the lock */
 } orphans = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static int
-open_pipe(int fds[2])
-{
-#ifdef __linux__
-    return pipe2(fds, O_NONBLOCK | O_CLOEXEC);
-#else
-    if (pipe(fds) < 0)
-        return -1;
-    for (int i = 0; i < 2; i++) {
-        fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-        fcntl(fds[i], F_SETFL, O_NONBLOCK);
-    }
-    return 0;
-#endif
-}
-
 struct notifier *
 notifier_new(void)
 {
     struct notifier *notifier = calloc(1, sizeof *notifier);
-    int fds[2] = { -1, -1 };
 
     if (notifier == NULL) {
         errno = ENOMEM;
         return NULL;
     }
-#ifdef __linux__
-    /* Anything but success means a pipe: sandboxes refuse eventfd with various errors. */
-    fds[0] = fds[1] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-#endif
-    if (fds[0] < 0 && open_pipe(fds) < 0) {
+    if (!wakefd_open(&notifier->wakefd)) {
         int error = errno;
         free(notifier);
         errno = error;
         return NULL;
     }
-    notifier->read_fd = fds[0];
-    notifier->write_fd = fds[1];
     pthread_mutex_init(&notifier->lock, NULL);
     atomic_init(&notifier->references, 1);
     return notifier;
@@ -93,35 +66,17 @@ notifier_drop(struct notifier *notifier)
 int
 notifier_fileno(const struct notifier *notifier)
 {
-    return notifier->read_fd;
-}
-
-const char *
-notifier_kind(const struct notifier *notifier)
-{
-    return notifier->read_fd == notifier->write_fd ? "eventfd" : "pipe";
-}
-
-static void
-close_fds(const struct notifier *notifier)
-{
-    close(notifier->read_fd);
-    if (notifier->write_fd != notifier->read_fd)
-        close(notifier->write_fd);
+    return notifier->wakefd.read_fd;
 }
 
 /* Make the descriptor readable. Called with the lock held. */
 static void
 signal_fd(struct notifier *notifier)
 {
-    uint64_t one = 1;
-    size_t size = notifier->write_fd == notifier->read_fd ? sizeof one : 1;
-
     if (notifier->signalled || notifier->closed)
         return;
     notifier->signalled = true;
-    while (write(notifier->write_fd, &one, size) < 0 && errno == EINTR)
-        ;
+    wakefd_set(&notifier->wakefd);
 }
 
 void
@@ -196,12 +151,9 @@ notifier_collect(struct notifier *notifier, struct queue *into)
 void
 notifier_clear(struct notifier *notifier)
 {
-    char sink[64];
-
     pthread_mutex_lock(&notifier->lock);
     if (notifier->signalled && notifier->finished.count == 0 && !notifier->rung && !notifier->closed) {
-        while (read(notifier->read_fd, sink, sizeof sink) < 0 && errno == EINTR)
-            ;
+        wakefd_clear(&notifier->wakefd);
         notifier->signalled = false;
     }
     pthread_mutex_unlock(&notifier->lock);
@@ -224,7 +176,7 @@ notifier_close(struct notifier *notifier, struct queue *into)
     pthread_mutex_lock(&notifier->lock);
     queue_splice(into, &notifier->finished);
     if (!notifier->closed)
-        close_fds(notifier);
+        wakefd_close(&notifier->wakefd);
     notifier->closed = true;
     pthread_mutex_unlock(&notifier->lock);
 }
@@ -232,7 +184,7 @@ notifier_close(struct notifier *notifier, struct queue *into)
 void
 notifier_close_copy(struct notifier *notifier)
 {
-    close_fds(notifier);
+    wakefd_close(&notifier->wakefd);
 }
 
 struct request *

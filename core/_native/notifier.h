@@ -15,7 +15,6 @@ struct notifier *notifier_new(void);
 void notifier_hold(struct notifier *notifier);
 void notifier_drop(struct notifier *notifier);
 int notifier_fileno(const struct notifier *notifier);
-const char *notifier_kind(const struct notifier *notifier);
 
 /* For workers: hand a request over, with the reference it holds; false if nobody will poll any more. Whoever pushed calls
  * notifier_signal when his own lock is released. */

@@ -31,4 +31,6 @@
     ROW(RENAME, rename, CLASS_CHANGE, "ppddi", RESULT_NONE, "src dst src_dir_fd dst_dir_fd flags") \
     ROW(PATHSYNC, pathsync, CLASS_CHANGE, "pd", RESULT_NONE, "path dir_fd")
 
+#define OPS_FINGERPRINT "22a2690c6b2b550b"
+
 #endif

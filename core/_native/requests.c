@@ -1,12 +1,7 @@
 /* What becomes of one request in a pool: it is queued, cancelled, abandoned, or waits for its descriptor. See pool.h. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sys/eventfd.h>
-#endif
 
 #include "clock.h"
 #include "notifier.h"
@@ -64,15 +59,9 @@ pool_submit(struct pool *pool, struct request *request)
 void
 requests_interrupt(struct request *request)
 {
-    uint64_t one = 1;
-    struct worker *worker = request->worker;
-
     request->unwanted = true;
-    if (worker->wake_fds[1] < 0)
-        return;
-    while (write(worker->wake_fds[1], &one, worker->wake_fds[0] == worker->wake_fds[1] ? sizeof one : 1) < 0
-           && errno == EINTR)
-        ;
+    if (request->worker->wakefd.write_fd >= 0)
+        wakefd_set(&request->worker->wakefd);
 }
 
 /* Called with the lock held. */
@@ -165,26 +154,8 @@ pool_state(struct pool *pool, const struct request *request)
     pthread_mutex_unlock(&pool->lock);
     return state;
 }
-/* ---- waiting for a descriptor ---- */
 
-static void
-open_wake_fds(struct worker *worker)
-{
-#ifdef __linux__
-    worker->wake_fds[0] = worker->wake_fds[1] = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (worker->wake_fds[0] < 0 && pipe2(worker->wake_fds, O_NONBLOCK | O_CLOEXEC) < 0)
-        worker->wake_fds[0] = worker->wake_fds[1] = -1;
-#else
-    if (pipe(worker->wake_fds) < 0) {
-        worker->wake_fds[0] = worker->wake_fds[1] = -1;
-        return;
-    }
-    for (int i = 0; i < 2; i++) {
-        fcntl(worker->wake_fds[i], F_SETFD, FD_CLOEXEC);
-        fcntl(worker->wake_fds[i], F_SETFL, O_NONBLOCK);
-    }
-#endif
-}
+/* ---- waiting for a descriptor ---- */
 
 /* Called with the lock held. */
 static bool
@@ -200,11 +171,10 @@ pool_wait_ready(struct request *request, int fd, short events)
     struct pool *pool = worker->pool;
     struct pollfd fds[2] = { { .fd = fd, .events = events }, { .fd = -1, .events = POLLIN } };
     bool going, ready = false;
-    char sink[64];
 
-    if (worker->wake_fds[0] < 0)
-        open_wake_fds(worker);
-    fds[1].fd = worker->wake_fds[0];
+    if (worker->wakefd.read_fd < 0)
+        wakefd_open(&worker->wakefd);
+    fds[1].fd = worker->wakefd.read_fd;
     pthread_mutex_lock(&pool->lock);
     request->reading = events == POLLIN;
     going = !is_unwanted(request);
@@ -215,8 +185,7 @@ pool_wait_ready(struct request *request, int fd, short events)
         int count = poll(fds, 2, fds[1].fd < 0 ? 50 : -1);
         ready = fds[0].revents != 0 || (count < 0 && errno != EINTR);
         if (count > 0 && fds[1].revents != 0)
-            while (read(fds[1].fd, sink, sizeof sink) > 0)
-                ;
+            wakefd_clear(&worker->wakefd);
         pthread_mutex_lock(&pool->lock);
         going = !is_unwanted(request);
         if (ready)

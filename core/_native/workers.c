@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "clock.h"
 #include "notifier.h"
@@ -28,9 +27,7 @@ static void *worker_main(void *argument);
 static void
 worker_free(struct worker *worker)
 {
-    for (int i = 0; i < 2; i++)
-        if (worker->wake_fds[i] >= 0 && (i == 0 || worker->wake_fds[1] != worker->wake_fds[0]))
-            close(worker->wake_fds[i]);
+    wakefd_close(&worker->wakefd);
     pthread_cond_destroy(&worker->cond);
     free(worker);
 }
@@ -64,7 +61,7 @@ start_worker(struct pool *pool, bool active)
     if (worker != NULL) {
         worker->pool = pool;
         worker->active = active;
-        worker->wake_fds[0] = worker->wake_fds[1] = -1;
+        worker->wakefd = (struct wakefd)WAKEFD_CLOSED;
         clock_cond_init(&worker->cond);
         pool_hold(pool);
         pthread_mutex_lock(&pool->lock);
@@ -197,6 +194,7 @@ workers_give_help(struct pool *pool, enum help help)
 {
     return help == HELP_NONE ? 0 : start_worker(pool, help == HELP_START_ACTIVE);
 }
+
 void
 workers_wake_idle(struct pool *pool)
 {
@@ -298,13 +296,14 @@ static void
 stand_by(struct pool *pool, struct worker *self)
 {
     uint64_t tick = TICK_MIN;
-    int quiet = 0;
+    int quiet = 0; /* ticks in a row with nothing that a further worker could take */
 
     pool->standby = self;
     while (!self->active && (pool->active > 0 || (pool->alarms != NULL && pool->users > 0))) {
         uint64_t alarm = next_alarm(pool);
         uint64_t until = quiet < QUIET_TICKS ? clock_now() + tick : CLOCK_NEVER;
         uint64_t now;
+        bool wanted;
 
         pool->standby_asleep = until == CLOCK_NEVER;
         clock_wait(&self->cond, &pool->lock, alarm < until ? alarm : until);
@@ -312,10 +311,11 @@ stand_by(struct pool *pool, struct worker *self)
         ring_alarms(pool, now);
         if (overdue(pool, now) || (pool->active == 0 && pool->queue.count > 0))
             break;
+        wanted = pool->queue.count > 0 && pool->active < pool->settings.max_parallel;
         tick = tick * 2 < TICK_MAX ? tick * 2 : TICK_MAX;
-        if (pool->queue.count > 0 && pool->standby_asleep)
+        if (wanted && pool->standby_asleep)
             tick = TICK_MIN; /* it was called */
-        quiet = pool->queue.count > 0 ? 0 : quiet + 1;
+        quiet = wanted ? 0 : quiet + 1;
     }
     pool->standby = NULL;
     pool->standby_asleep = false;

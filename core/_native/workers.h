@@ -16,6 +16,7 @@
 #include <pthread.h>
 
 #include "pool.h"
+#include "wakefd.h"
 
 struct worker {
     struct pool *pool;
@@ -25,7 +26,7 @@ struct worker {
     bool active;                /* counted in pool->active */
     bool stacked;
     struct request *request;    /* what it runs, or NULL */
-    int wake_fds[2];            /* -1 until it first waits for a descriptor; the same for an eventfd */
+    struct wakefd wakefd;       /* opened when it first waits for a descriptor */
 };
 
 struct alarm {

@@ -13,7 +13,7 @@ class UsageError(Exception):
     """The command line is wrong."""
 
     def __init__(self, message: str, command: str) -> None:
-        super().__init__(f"{command}: {message}" if " " in command else message)
+        super().__init__(message)
         self.command = command
 
 
@@ -32,7 +32,7 @@ class Option(NamedTuple):
         return self.long.replace("-", "_")
 
 
-COMMON = (Option("help", "", "show this text"), Option("version", "", "show the version"))
+COMMON = (Option("help", "h", "show this text"), Option("version", "", "show the version"))
 
 
 def parse(command: str, table: Sequence[Option], arguments: list[str], chosen: object) -> list[str]:

@@ -54,9 +54,25 @@ def write_all(fd: int, text: bytes) -> None:
             select.select([], [fd], [])
 
 
-def complain(message: str, *, before: bytes = b"") -> None:
+def complain(message: str, *, command: str = "anyaio", before: bytes = b"") -> None:
     """Write a message to stderr."""
-    write_stderr(before + b"anyaio: " + os.fsencode(message) + b"\n")
+    write_stderr(before + os.fsencode(f"{command}: {message}\n"))
+
+
+SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
+
+def printable(text: bytes) -> bytes:
+    """Return *text* with ``\\xNN`` for each byte that a terminal might obey instead of showing it."""
+    characters = text.decode("utf-8", "surrogateescape")
+    return text if characters.isprintable() else "".join(map(escape, characters)).encode()
+
+
+def escape(character: str) -> str:
+    if character.isprintable():
+        return character
+    code = character.encode("utf-8", "surrogateescape")
+    return SHORT.get(character) or "".join(f"\\x{byte:02x}" for byte in code)
 
 
 def write_stderr(text: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from .._version import __version__
 from .options import UsageError
-from .output import WriteError, complain
+from .output import WriteError, complain, printable
 
 HELP = """\
 Usage: anyaio COMMAND [OPTION]... [ARGUMENT]...
@@ -21,8 +21,8 @@ Commands:
   info   tell what serves here: backend, threads, kernel features
 
 Options:
-  --help     show this text; 'anyaio COMMAND --help' shows a command's options
-  --version  show the version
+  -h, --help  show this text; 'anyaio COMMAND --help' shows a command's options
+  --version   show the version
 """
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return run(list(arguments))
     except UsageError as error:
-        complain(f"{error}\nTry '{error.command} --help'.")
+        message = os.fsdecode(printable(os.fsencode(str(error))))
+        complain(f"{message}\nTry '{error.command} --help'.", command=error.command)
         return 2
     except BrokenPipeError:
         die_of_closed_pipe()
@@ -62,9 +63,9 @@ def run(arguments: list[str]) -> int:
         from .info import info
 
         return info(arguments[1:])
-    if command in ("--help", "--version"):
+    if command in ("-h", "--help", "--version"):
         output = Output()
-        output.write(HELP.encode() if command == "--help" else f"anyaio {__version__}\n".encode())
+        output.write(f"anyaio {__version__}\n".encode() if command == "--version" else HELP.encode())
         output.flush()
         return 0
     what = "a command is missing: scan or info" if command is None else f"there is no command {command!r}"

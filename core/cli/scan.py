@@ -12,7 +12,7 @@ from .._blocking import current
 from .._tree import walk_tree
 from .._version import __version__
 from .options import COMMON, Option, UsageError, help_text, parse
-from .output import Output, write_stderr
+from .output import STDOUT, Output, printable, write_stderr
 
 if TYPE_CHECKING:
     from re import Pattern
@@ -78,10 +78,16 @@ class Counts:
 
     def line(self, seconds: float) -> str:
         rates = seconds or 1.0
+        directories = number(self.directories, "directory", "directories")
+        others = number(self.others, "other", "others")
         return (
-            f"{self.directories:,} directories ({self.directories / rates:,.0f}/s), "
-            f"{self.others:,} others ({self.others / rates:,.0f}/s), {self.errors:,} errors, {seconds:.2f} s"
+            f"{directories} ({self.directories / rates:,.0f}/s), {others} ({self.others / rates:,.0f}/s), "
+            f"{number(self.errors, 'error', 'errors')}, {seconds:.2f} s"
         )
+
+
+def number(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
 
 
 def scan(arguments: list[str]) -> int:
@@ -94,6 +100,8 @@ def scan(arguments: list[str]) -> int:
         output.write((help_text(USAGE, OPTIONS) if chosen.help else f"anyaio {__version__}\n").encode())
         output.flush()
         return 0
+    if chosen.dirs and chosen.files:
+        raise UsageError("--dirs and --files together: nothing would be printed", "anyaio scan")
     if chosen.slash:
         paths = [path.rstrip(b"/") + b"/" if path.endswith(b"/") else path for path in paths]
     printer = Printer(chosen, output)
@@ -129,7 +137,8 @@ class Printer:
         self._wanted = [kind for kind, out in ((True, chosen.files), (False, chosen.dirs)) if not out]
         self._grep = chosen.grep
         self._describe = make_describe(chosen.stat, self.error) if chosen.json else None
-        self._silent = chosen.quiet or not self._wanted
+        self._silent = chosen.quiet
+        self._escapes = not chosen.print0 and os.isatty(STDOUT)  # as find does: elsewhere a path is what it is
         self._plain = len(self._wanted) == 2 and not (self._slash or self._grep or self._describe)
 
     def __enter__(self) -> None:
@@ -163,7 +172,8 @@ class Printer:
         """Report what failed."""
         self.counts.errors += 1
         self._output.flush()
-        self._write(write_stderr, b"anyaio: %b: %b\n" % (path, os.fsencode(error.strerror or str(error))))
+        reason = os.fsencode(error.strerror or str(error))
+        self._write(write_stderr, b"anyaio: %b: %b\n" % (printable(path) or b"''", reason))
 
     def _count(self, directories: int, entries: int) -> None:
         self.counts.directories += directories
@@ -172,6 +182,8 @@ class Printer:
     # ---- how it is printed ----
 
     def _print(self, prefix: bytes, names: list[bytes]) -> None:
+        if self._escapes:
+            prefix, names = printable(prefix), [printable(name) for name in names]
         self._write(self._output.write, prefix + (self._end + prefix).join(names) + self._end)
 
     def _print_entries(self, prefix: bytes, entries: list[Any]) -> None:
@@ -224,7 +236,7 @@ def make_progress(counts: Counts) -> Progress:
     try:
         return Progress(counts)
     except ImportError:
-        message = "--progress needs the package rich: python3 -m pip install 'anyaio[cli]'"
+        message = "--progress needs the package rich: python3 -m pip install rich"
         raise UsageError(message, "anyaio scan") from None
 
 

@@ -320,6 +320,37 @@ def handlers_may_use_the_library() -> None:
     after.append(lambda: make("later"))
 
 
+@program
+def handlers_may_use_it_for_the_first_time() -> None:
+    def use() -> None:
+        anyaio.blocking.mkdir("folder")
+        fd = anyaio.blocking.open("file", os.O_CREAT | os.O_RDWR)
+        assert anyaio.blocking.write(fd, b"hello") == 5
+        assert anyaio.blocking.pread(fd, 10, 0) == b"hello"
+        anyaio.blocking.close(fd)
+        assert sorted(anyaio.blocking.listdir(".")) == ["file", "folder"]
+        os.remove("file")
+        os.rmdir("folder")
+
+    atexit.register(use)
+    after.append(use)
+
+
+@program
+def handlers_may_use_it_when_all_threads_are_stuck() -> None:
+    engine = _engine(0.0)
+    engine.pool.max_parallel = 2
+    engine.busy(LONG)
+    until(lambda: engine.nready == 0)
+
+    def use() -> None:
+        for _ in range(10):
+            assert anyaio.blocking.stat("/").st_ino == os.stat("/").st_ino
+
+    atexit.register(use)
+    after.append(use)
+
+
 def buffered_output_is_flushed() -> None:
     _engine().mkdir("folder")
     sys.stdout.write("no newline")
