@@ -81,8 +81,8 @@ class SomeOptions(TypedDict, total=False):
 
     *patience*, in seconds, is how long a change that was cancelled is waited for; None is for ever.
 
-    Two are taken, but have no effect yet: *checkpoint*, ``"strict"`` or ``"budget"``, is for trio; *lane*, ``"auto"`` or
-    ``"pool"``, for answers without a worker.
+    Two have no effect yet: *checkpoint*, ``"strict"`` or ``"budget"``, which is for trio, and *lane*, ``"auto"`` or
+    ``"pool"``, which is for answers without a worker.
     """
 
     priority: int

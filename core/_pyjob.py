@@ -25,7 +25,7 @@ class Job:
 
     __slots__ = (
         "plan", "arguments", "names", "mailbox", "priority", "request_class", "state", "place", "since",
-        "abandoned", "withdrawn", "wakeup", "waiting", "deadline", "patience", "value", "error", "status", "taken",
+        "abandoned", "withdrawn", "wakeup", "waiting", "written", "deadline", "patience", "value", "error", "status", "taken",
     )  # fmt: skip
 
     plan: Plan
@@ -39,6 +39,7 @@ class Job:
     since: float  # when it was queued
     abandoned: bool  # nobody waits for it. Set once; long calls look at it without the lock
     withdrawn: bool  # it shall not wait in poll(2), nor do anything after that
+    written: int  # bytes that went, while the rest waits for room
     waiting: bool  # its worker sits in poll(2) for it: can be taken back
     wakeup: Notifier | None  # what that worker also waits for; None without descriptors left
     deadline: float | None  # when patience runs out
@@ -60,6 +61,7 @@ class Job:
         self.state = "queued"
         self.place = self.wakeup = self.deadline = self.patience = None
         self.abandoned = self.withdrawn = self.waiting = self.taken = False
+        self.written = 0
         self.value = self.error = None
         self.status = "done"
 

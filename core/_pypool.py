@@ -225,9 +225,11 @@ class Pool:
                 return "never ran"
             if job.state == "running":
                 job.withdrawn = True
-            if job.state == "running" and job.waiting:
+            if job.state == "running" and job.waiting and not job.written:
                 self._abandon(job, "never ran")
                 return "never ran"
+            if job.state == "running" and job.wakeup is not None:
+                job.wakeup.set()  # it ends at once, with what it has written
             if job.state == "running" and job.droppable:
                 self._abandon(job, "abandoned")
                 return "abandoned"

@@ -10,7 +10,7 @@ import errno
 import fcntl
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ._original import select
@@ -22,6 +22,7 @@ _BLIND = 50  # milliseconds between two looks at a request when there is no desc
 _TRIES = 100  # reads that found nothing although poll(2) said there is something
 
 _RWF_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
+_IOV_MAX = os.sysconf("SC_IOV_MAX")
 _NO_NOWAIT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE)
 
 
@@ -69,16 +70,47 @@ def _read_when_ready(job: Job, pool: Any, read_now: Callable[[], Any], read: Cal
 
 def _write(job: Job, pool: Any) -> int:
     fd, data = job.arguments
-    if data.nbytes and _may_wait(fd, os.O_WRONLY):
-        _wait(job, pool, select.POLLOUT)
-    return os.write(fd, data)
+    return _write_all(job, pool, [data], lambda: os.write(fd, data))
 
 
 def _writev(job: Job, pool: Any) -> int:
     fd, buffers = job.arguments
-    if any(view.nbytes for view in buffers) and _may_wait(fd, os.O_WRONLY):
-        _wait(job, pool, select.POLLOUT)
-    return os.writev(fd, buffers)
+    return _write_all(job, pool, buffers, lambda: os.writev(fd, buffers))
+
+
+def _write_all(job: Job, pool: Any, buffers: Sequence[memoryview], write: Callable[[], int]) -> int:
+    """Write all, as who blocks does, but wait for room in poll(2): a cancel ends it there, with what went."""
+    fd = job.arguments[0]
+    if not any(view.nbytes for view in buffers) or not _may_wait(fd, os.O_WRONLY):
+        return write()
+    left = [_as_bytes(view) for view in buffers if view.nbytes]
+    while left:
+        try:
+            _wait(job, pool, select.POLLOUT)
+            if not _RWF_NOWAIT:
+                return job.written + write()
+            written = os.pwritev(fd, left[:_IOV_MAX], -1, _RWF_NOWAIT)
+        except BlockingIOError:
+            continue
+        except (OSError, Withdrawn) as error:
+            if job.written:
+                return job.written  # the next write tells the error
+            if isinstance(error, OSError) and error.errno in _NO_NOWAIT:
+                return write()
+            raise
+        job.written += written
+        while left and written >= left[0].nbytes:
+            written -= left.pop(0).nbytes
+        if written:
+            left[0] = left[0][written:]
+    return job.written
+
+
+def _as_bytes(view: memoryview) -> memoryview:
+    try:
+        return view.cast("B")
+    except TypeError:  # of a format that memoryview does not know, such as a ctypes structure's
+        return memoryview(view.tobytes())
 
 
 def _pread(job: Job, pool: Any) -> bytes:

@@ -233,9 +233,7 @@ def _without_buffers(arguments: Arguments) -> Arguments:
 PATHS = ("path", "src", "dst")
 PATH_KINDS = {name for name, kind in KINDS.items() if kind.shape in "pP"}
 WITH_PATHS = tuple(
-    operation.name
-    for operation in OPERATIONS
-    if not PATH_KINDS.isdisjoint(operation.body.__annotations__.values())
+    operation.name for operation in OPERATIONS if not PATH_KINDS.isdisjoint(operation.body.__annotations__.values())
 )
 ROOM = 2 << 20  # more than any specimen of a file holds
 

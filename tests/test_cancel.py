@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import struct
+import sys
+import termios
 
 import pytest
 from engines import descriptors, held, is_readable, run, spin, until, until_waiting
@@ -151,6 +154,31 @@ def test_a_write_to_a_full_pipe_is_taken_back(engine, pipe, call):
 
 
 # ---- finished ----
+
+
+@pytest.mark.parametrize("call", ["write", "writev"])
+def test_a_write_that_waits_for_more_room_ends_with_what_went(engine, pipe, call):
+    reader, writer = pipe
+    data = b"x" * (1 << 20)
+    request = getattr(engine, call)(writer, data if call == "write" else [data[:100], data[100:]])
+    room = fcntl.fcntl(writer, fcntl.F_GETPIPE_SZ)
+    until_written(reader, room)
+    assert not request.cancel()
+    engine.flush()
+    assert request.outcome.status == "done"
+    assert request.result() == room
+    assert os.read(reader, 1 << 20) == data[:room]
+
+
+def until_written(reader, size):
+    """Hold the thread until the pipe holds so much."""
+    count = bytearray(4)
+
+    def is_full():
+        fcntl.ioctl(reader, termios.FIONREAD, count)
+        return int.from_bytes(count, sys.byteorder) == size
+
+    spin(is_full)
 
 
 def test_a_finished_look_that_is_cancelled_is_dropped(engine):

@@ -30,8 +30,8 @@ set_result(struct request *request, int64_t result)
     request->error = result < 0 ? errno : 0;
 }
 
-/* Memory for a read. What was asked for may be far more than a file holds: do not ask malloc for that. */
-static bool
+/* Memory for a read; its size, or -1. What was asked for may be far more than a file holds: do not ask malloc for that. */
+static int64_t
 allocate(struct request *request, int64_t size, int64_t offset)
 {
     const int64_t large = 1 << 20, slack = 1 << 16;
@@ -39,7 +39,7 @@ allocate(struct request *request, int64_t size, int64_t offset)
 
     if (size < 0) {
         request->error = EINVAL;
-        return false;
+        return -1;
     }
     if (size > TRANSFER_MAX)
         size = TRANSFER_MAX;
@@ -52,10 +52,9 @@ allocate(struct request *request, int64_t size, int64_t offset)
     }
     if ((request->out = malloc(size > 0 ? (size_t)size : 1)) == NULL) {
         request->error = ENOMEM;
-        return false;
+        return -1;
     }
-    request->value = size;
-    return true;
+    return size;
 }
 
 static bool
@@ -119,20 +118,70 @@ read_stream(struct request *request, const struct iovec *iov, int count)
     set_result(request, result >= 0 ? result : readv(request->fd[0], iov, count));
 }
 
+static ssize_t
+write_at_once(int fd, const struct iovec *iov, int count)
+{
+#ifdef RWF_NOWAIT
+    return pwritev2(fd, iov, count, -1, RWF_NOWAIT);
+#else
+    (void)fd, (void)iov, (void)count;
+    errno = EOPNOTSUPP;
+    return -1;
+#endif
+}
+
+/* Skip what was written. */
+static void
+advance(struct iovec **iov, int *count, size_t written)
+{
+    for (; *count > 0 && written >= (*iov)->iov_len; (*iov)++, (*count)--)
+        written -= (*iov)->iov_len;
+    if (*count > 0) {
+        (*iov)->iov_base = (char *)(*iov)->iov_base + written;
+        (*iov)->iov_len -= written;
+    }
+}
+
+static void
+write_plainly(struct request *request)
+{
+    /* Of nothing write(2) makes an empty datagram, writev(2) none. */
+    if (request->op == OP_WRITE)
+        set_result(request, write(request->fd[0], request->iov->iov_base, request->iov->iov_len));
+    else
+        set_result(request, writev(request->fd[0], request->iov, request->iovcnt));
+}
+
+/* Write all, as write(2) does for who blocks, but wait for room in poll(2): a cancel ends it there, with what went. */
 static void
 write_stream(struct request *request)
 {
-    if (can_wait(request->fd[0], O_WRONLY, request->iov, request->iovcnt)
-        && !pool_wait_ready(request, request->fd[0], POLLOUT)) {
-        request->error = ECANCELED;
+    struct iovec *iov = request->iov;
+    int count = request->iovcnt;
+
+    if (!can_wait(request->fd[0], O_WRONLY, iov, count)) {
+        write_plainly(request);
         return;
     }
-    /* Of nothing write(2) makes an empty datagram, writev(2) none. */
-    if (request->op == OP_WRITE) {
-        set_result(request, write(request->fd[0], request->iov->iov_base, request->iov->iov_len));
-        return;
+    while (count > 0) {
+        ssize_t written;
+
+        if (!pool_wait_ready(request, request->fd[0], POLLOUT)) {
+            request->error = request->value > 0 ? 0 : ECANCELED;
+            return;
+        }
+        written = write_at_once(request->fd[0], iov, count);
+        if (written < 0 && errno == EAGAIN)
+            continue;
+        if (written < 0 && request->value > 0)
+            return; /* the next write tells the error */
+        if (written < 0) { /* of the call, or because not every driver or sandbox knows this one: the plain call tells */
+            write_plainly(request);
+            return;
+        }
+        request->value += written;
+        advance(&iov, &count, (size_t)written);
     }
-    set_result(request, writev(request->fd[0], request->iov, request->iovcnt));
 }
 
 static void
@@ -212,17 +261,19 @@ run_lseek(struct request *request)
 static void
 run_read(struct request *request)
 {
-    if (!allocate(request, request->n[0], -1))
-        return;
-    read_stream(request, &(struct iovec){ request->out, (size_t)request->value }, 1);
+    int64_t size = allocate(request, request->n[0], -1);
+
+    if (size >= 0)
+        read_stream(request, &(struct iovec){ request->out, (size_t)size }, 1);
 }
 
 static void
 run_pread(struct request *request)
 {
-    if (!allocate(request, request->n[0], request->n[1]))
-        return;
-    set_result(request, pread(request->fd[0], request->out, (size_t)request->value, request->n[1]));
+    int64_t size = allocate(request, request->n[0], request->n[1]);
+
+    if (size >= 0)
+        set_result(request, pread(request->fd[0], request->out, (size_t)size, request->n[1]));
 }
 
 static void

@@ -66,7 +66,7 @@ struct request {
     struct iovec *iov; /* D, W, B; owned, what it points to is pinned */
     int iovcnt;
 
-    int64_t value; /* what the call returned */
+    int64_t value; /* what the call returned; what has been written so far while the rest waits for room */
     void *out;     /* result memory, owned; see enum request_result */
 };
 

@@ -99,7 +99,11 @@ cancel(struct pool *pool, struct request *request, enum how how)
             return CANCEL_ABANDONED;
         }
         request->unwanted = true;
-        if (request->interruptible) {
+        if (request->interruptible && request->value > 0 && how == BY_CLASS) {
+            requests_interrupt(request); /* it ends at once, with what it has written */
+            return CANCEL_REFUSED;
+        }
+        if (request->interruptible && request->value == 0) {
             leave_to_worker(request);
             requests_interrupt(request);
             return CANCEL_INTERRUPTED;
@@ -107,6 +111,8 @@ cancel(struct pool *pool, struct request *request, enum how how)
         if (changes && how == BY_CLASS)
             return CANCEL_REFUSED;
         leave_to_worker(request);
+        if (request->interruptible)
+            requests_interrupt(request);
         return CANCEL_ABANDONED;
     default:
         return CANCEL_FINISHED;
@@ -192,6 +198,6 @@ pool_wait_ready(struct request *request, int fd, short events)
             request->interruptible = false;
         pthread_mutex_unlock(&pool->lock);
     }
-    request->interrupted = !going;
+    request->interrupted = !going && request->value == 0;
     return going;
 }

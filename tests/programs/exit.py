@@ -218,10 +218,11 @@ def a_write_that_waits_for_room_is_waited_for(fd: str) -> None:
 def writes_of_a_stuck_loop_are_waited_for(fd: str) -> None:
     async def main() -> None:
         anyaio.default_pool().exit_timeout = LONG
-        view = aio.current().with_options(patience=0)
-        task = asyncio.create_task(view.write(int(fd), bytes(1 << 20)))
+        task = asyncio.create_task(aio.write(int(fd), bytes(1 << 20)))
         await asyncio.sleep(0)
-        await asyncio.to_thread(until, lambda: view.engine.nreqs == 1 and view.engine.nready == 0)
+        engine = aio.current().engine
+        await asyncio.to_thread(until, lambda: engine.nreqs == 1 and engine.nready == 0)
+        engine.shutdown()
         task.cancel()
 
     asyncio.run(main())
