@@ -25,7 +25,8 @@ class Job:
 
     __slots__ = (
         "plan", "arguments", "names", "mailbox", "priority", "request_class", "state", "place", "since",
-        "abandoned", "withdrawn", "wakeup", "waiting", "written", "deadline", "patience", "value", "error", "status", "taken",
+        "abandoned", "withdrawn", "wakeup", "waiting", "written", "deadline", "patience",
+        "value", "error", "status", "taken",
     )  # fmt: skip
 
     plan: Plan
