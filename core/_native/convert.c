@@ -64,6 +64,18 @@ wrong_value(const struct reader *reader, PyObject *error, const char *what, PyOb
     return -1;
 }
 
+/* Without the number: Python refuses to print a very long one. */
+static int
+out_of_range(const struct reader *reader)
+{
+    PyObject *name = parameter_name(reader);
+
+    if (name != NULL)
+        PyErr_Format(PyExc_OverflowError, "%s: %U is out of range", table[reader->op].name, name);
+    Py_XDECREF(name);
+    return -1;
+}
+
 /* ---- numbers ---- */
 
 static int
@@ -88,7 +100,7 @@ read_int64(struct reader *reader, PyObject *argument, int64_t min, int64_t max, 
     if (*value == -1 && PyErr_Occurred())
         return -1;
     if (overflow != 0 || *value < min || *value > max)
-        return wrong_value(reader, PyExc_OverflowError, "is out of range", argument);
+        return out_of_range(reader);
     return 0;
 }
 

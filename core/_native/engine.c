@@ -15,29 +15,59 @@ discard_all(struct queue *queue)
     }
 }
 
-/* Off the list, with the list's reference. The pool keeps what runs, and what must. */
+/* Off the list, with the list's reference. The pool keeps what runs, and what must; what has finished keeps its result. */
 static struct request_object *
 let_go(struct engine *engine)
 {
     struct request_object *object = engine->flying;
-    struct request *request = object->request;
-    bool changes = request->request_class >= CLASS_CHANGE;
-    enum status status = changes ? STATUS_UNKNOWN : STATUS_ABANDONED;
+    struct request *request = object->request, *freed = NULL;
+    enum status status = request->request_class >= CLASS_CHANGE ? STATUS_UNKNOWN : STATUS_ABANDONED;
 
-    if (pool_release(engine->anchor->pool, request) == CANCEL_TAKEN_BACK) {
-        request_discard(request);
+    switch (pool_release(engine->anchor->pool, request)) {
+    case CANCEL_TAKEN_BACK:
+        freed = request;
         status = STATUS_NEVER_RAN;
+        break;
+    case CANCEL_FINISHED:
+        engine_unlist(engine, request);
+        request_detach(object, request->interrupted ? STATUS_NEVER_RAN : STATUS_COMPLETED);
+        convert_unpin(request);
+        return object;
+    case CANCEL_INTERRUPTED:
+        status = STATUS_NEVER_RAN;
+        break;
+    case CANCEL_ABANDONED:
+    case CANCEL_REFUSED:
+        break;
     }
     object->request = NULL;
     request_detach(object, status);
+    if (freed != NULL)
+        request_discard(freed);
     return object;
 }
 
-/* Close it; `told`: the waiters are woken. */
+/* Wake the waiter of one that was let go; the first exception that is none of a callback's is kept for the caller. */
+static void
+wake_let_go(struct request_object *object, PyObject *kept[3])
+{
+    if (object->waiter == NULL)
+        return;
+    request_tell(object);
+    if (!PyErr_Occurred())
+        return;
+    if (kept[0] == NULL)
+        PyErr_Fetch(&kept[0], &kept[1], &kept[2]);
+    else
+        PyErr_WriteUnraisable((PyObject *)object);
+}
+
+/* Close it; `told`: the waiters are woken, and an exception may be set afterwards. */
 static void
 shut(struct engine *engine, bool told)
 {
     struct request_object *woken = NULL, *object;
+    PyObject *kept[3] = { NULL, NULL, NULL };
 
     if (engine->closed)
         return;
@@ -47,24 +77,30 @@ shut(struct engine *engine, bool told)
         return; /* all else is the parent's, and its locks may be held */
     }
     while (engine->flying != NULL) {
+        PyObject *callback, *context;
         object = let_go(engine);
-        Py_CLEAR(object->callback);
-        Py_CLEAR(object->context);
+        callback = object->callback;
+        context = object->context;
+        object->callback = object->context = NULL;
         object->next = woken;
         woken = object;
+        Py_XDECREF(callback);
+        Py_XDECREF(context);
     }
     notifier_close(engine->notifier, &engine->ready);
     discard_all(&engine->ready);
     while ((object = woken) != NULL) {
         woken = object->next;
         object->next = NULL;
-        if (told && object->waiter != NULL)
-            request_tell(object);
-        if (PyErr_Occurred())
-            PyErr_WriteUnraisable((PyObject *)object);
+        if (told)
+            wake_let_go(object, kept);
         Py_DECREF(object);
     }
-    pool_leave(engine->anchor->pool);
+    engine_free_orphans();
+    if (!anchor_inherited(engine->anchor)) /* a waiter may have forked */
+        pool_leave(engine->anchor->pool);
+    if (kept[0] != NULL)
+        PyErr_Restore(kept[0], kept[1], kept[2]);
 }
 
 static PyObject *
@@ -73,7 +109,7 @@ engine_shutdown(struct engine *self, PyObject *Py_UNUSED(ignored))
     if (!anchor_inherited(self->anchor) && anchor_check(self->anchor) < 0)
         return NULL;
     shut(self, true);
-    Py_RETURN_NONE;
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
@@ -110,6 +146,7 @@ engine_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     }
     pool_enter(engine->anchor->pool);
     engine->closed = false;
+    engine_free_orphans();
     return (PyObject *)engine;
 }
 
@@ -129,9 +166,13 @@ engine_traverse(struct engine *self, visitproc visit, void *arg)
 static int
 engine_clear(struct engine *self)
 {
+    PyObject *type, *value, *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback); /* it may be one that propagates just now */
     shut(self, false);
     Py_CLEAR(self->wake);
     Py_CLEAR(self->on_error);
+    PyErr_Restore(type, value, traceback);
     return 0;
 }
 

@@ -29,8 +29,14 @@ drain(PyObject *Py_UNUSED(module), PyObject *arguments, PyObject *keywords)
 
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|O:drain", names, &timeout))
         return NULL;
-    if (timeout != Py_None && (seconds = PyFloat_AsDouble(timeout)) == -1.0 && PyErr_Occurred())
-        return NULL;
+    if (timeout != Py_None) {
+        seconds = PyFloat_AsDouble(timeout);
+        if (seconds == -1.0 && PyErr_Occurred())
+            return NULL;
+        if (!(seconds >= 0))
+            return PyErr_Format(PyExc_ValueError, "timeout must be None or at least 0 seconds, not %R", timeout);
+        seconds = seconds > 1e9 ? 1e9 : seconds;
+    }
     do {
         pool_drop_looks();
         Py_BEGIN_ALLOW_THREADS

@@ -85,6 +85,7 @@ struct request_object {
     uint8_t status;    /* enum status */
     bool done : 1;
     bool failed : 1;   /* `value` is an exception */
+    bool building : 1; /* `value` is being made */
     bool disposed : 1; /* nobody took the descriptor: it was closed */
     bool two_paths : 1; /* `paths` is a tuple */
     bool bytes : 1;    /* the path was bytes: so are the results */
@@ -124,7 +125,8 @@ PyObject *engine_submitter(struct engine *self, PyObject *arguments, PyObject *k
 PyObject *engine_poll(struct engine *self, PyObject *ignored);
 PyObject *engine_wait(struct engine *self, PyObject *arguments, PyObject *keywords);
 PyObject *engine_flush(struct engine *self, PyObject *ignored);
-void engine_drop(struct engine *engine, struct request *request); /* forget one that is finished and not polled */
+void engine_unlist(struct engine *engine, struct request *request); /* one that is finished: it is the caller's */
+void engine_free_orphans(void);
 
 /* engine.c */
 extern PyType_Spec engine_spec;

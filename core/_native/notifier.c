@@ -104,19 +104,12 @@ notifier_push(struct notifier *notifier, struct request *request)
 
     pthread_mutex_lock(&notifier->lock);
     open = !notifier->closed;
-    if (open)
+    if (open) {
         queue_push(&notifier->finished, request);
+        signal_fd(notifier);
+    }
     pthread_mutex_unlock(&notifier->lock);
     return open;
-}
-
-void
-notifier_signal(struct notifier *notifier)
-{
-    pthread_mutex_lock(&notifier->lock);
-    if (notifier->finished.count > 0)
-        signal_fd(notifier);
-    pthread_mutex_unlock(&notifier->lock);
 }
 
 void

@@ -16,10 +16,8 @@ void notifier_hold(struct notifier *notifier);
 void notifier_drop(struct notifier *notifier);
 int notifier_fileno(const struct notifier *notifier);
 
-/* For workers: hand a request over, with the reference it holds; false if nobody will poll any more. Whoever pushed calls
- * notifier_signal when his own lock is released. */
+/* For workers: hand a request over, with the reference it holds; false if nobody will poll any more. */
 bool notifier_push(struct notifier *notifier, struct request *request);
-void notifier_signal(struct notifier *notifier);
 
 /* Free a finished request that nobody wants, with the reference it holds. If it has pins it becomes an orphan. */
 void notifier_bury(struct request *request);

@@ -5,23 +5,19 @@
 #include <poll.h>
 
 void
-engine_drop(struct engine *engine, struct request *request)
+engine_unlist(struct engine *engine, struct request *request)
 {
     notifier_collect(engine->notifier, &engine->ready);
     queue_remove(&engine->ready, request);
     if (engine->ready.count == 0)
         notifier_clear(engine->notifier);
-    if (request->error == 0 && request_result_of((enum op)request->op) == RESULT_FD) {
-        anchor_dispose(engine->anchor, (int)request->value);
-        request->value = -1;
-    }
     notifier_drop(request->notifier);
-    request_discard(request);
+    request->notifier = NULL;
 }
 
 /* Buffers whose engine was gone when their request ended. */
-static void
-free_orphans(void)
+void
+engine_free_orphans(void)
 {
     struct request *request = notifier_take_orphans();
 
@@ -44,8 +40,9 @@ deliver(struct request *request)
         request_discard(request);
         return false;
     }
-    convert_unpin(request);
+    /* Done first: to let go of the buffers may run anybody's code, which finds it so. */
     request_detach(object, request->interrupted ? STATUS_NEVER_RAN : STATUS_COMPLETED);
+    convert_unpin(request);
     request_tell(object);
     Py_DECREF(object);
     return true;
@@ -82,6 +79,8 @@ expire(struct engine *engine)
         count++;
         if (PyErr_Occurred())
             return -1;
+        if (anchor_inherited(engine->anchor))
+            return count; /* the callback has forked, and this is the child */
     }
     if (next != 0)
         pool_alarm(engine->anchor->pool, engine->notifier, next);
@@ -126,11 +125,12 @@ engine_poll(struct engine *self, PyObject *Py_UNUSED(ignored))
     Py_INCREF(self); /* a callback may drop the last reference */
     if (self->max_poll_time > 0)
         until = clock_now() + (uint64_t)(self->max_poll_time * 1e9);
-    free_orphans();
+    engine_free_orphans();
     tell_start_failure(self);
     if (notifier_rung(self->notifier) && (count = expire(self)) < 0)
         goto fail;
-    while (!self->closed) {
+    /* A callback may shut it down, or fork: in the child all of this is the parent's. */
+    while (!self->closed && !anchor_inherited(self->anchor)) {
         struct request *request;
         if (self->ready.count == 0)
             notifier_collect(self->notifier, &self->ready);
@@ -182,7 +182,7 @@ wait_readable(struct engine *engine, uint64_t until)
             PyErr_SetFromErrno(PyExc_OSError);
             return -1;
         }
-        if (PyErr_CheckSignals() < 0)
+        if (PyErr_CheckSignals() < 0 || anchor_check(engine->anchor) < 0)
             return -1;
         if (engine->nreqs == 0 || engine->closed)
             return 0; /* a signal handler has polled */

@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "notifier.h"
+#include "ops.h"
 #include "workers.h"
 
 static struct {
@@ -112,10 +113,15 @@ pool_drop(struct pool *pool)
         pool->next->prev = pool->prev;
     pthread_mutex_unlock(&registry.lock);
     /* No thread and no engine is left, so nobody can be waiting for what is still queued. */
-    pthread_mutex_lock(&pool->lock);
-    for (struct request *request; (request = workers_pop(pool)) != NULL;)
-        workers_finish_unrun(pool, request, ECANCELED);
-    pthread_mutex_unlock(&pool->lock);
+    for (struct request *request; (request = queue_pop(&pool->queue)) != NULL;) {
+        bool must = request->request_class == CLASS_MUST;
+
+        if (must)
+            ops_run(request);
+        pthread_mutex_lock(&pool->lock);
+        workers_finish_unrun(pool, request, must ? request->error : ECANCELED);
+        pthread_mutex_unlock(&pool->lock);
+    }
     for (struct alarm *alarm; (alarm = pool->alarms) != NULL;) {
         pool->alarms = alarm->next;
         notifier_drop(alarm->notifier);

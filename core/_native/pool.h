@@ -62,7 +62,8 @@ enum cancelled pool_release(struct pool *pool, struct request *request);
 
 enum request_state pool_state(struct pool *pool, const struct request *request);
 
-/* Ring the notifier at a CLOCK_MONOTONIC time; earlier calls for it are forgotten. false: no thread can wait for it. */
+/* Ring the notifier at a CLOCK_MONOTONIC time, or when it is to be rung anyway if that is earlier. false: no thread can
+ * wait for it. */
 bool pool_alarm(struct pool *pool, struct notifier *notifier, uint64_t when);
 
 void pool_get(struct pool *pool, struct pool_settings *settings, struct pool_counts *counts);

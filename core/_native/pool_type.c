@@ -133,13 +133,26 @@ get_setting(struct pool_object *self, void *closure)
 static int
 set_setting(struct pool_object *self, PyObject *value, void *closure)
 {
-    struct pool_settings settings;
+    struct pool_settings settings, fresh = { 0 };
+    enum setting which = (enum setting)(intptr_t)closure;
 
-    if (check_pool(self) < 0)
+    if (check_pool(self) < 0 || read_setting(value, which, &fresh) < 0)
         return -1;
-    pool_get(self->pool, &settings, NULL);
-    if (read_setting(value, (enum setting)(intptr_t)closure, &settings) < 0)
-        return -1;
+    pool_get(self->pool, &settings, NULL); /* behind the reading, which may run code that sets another one */
+    switch (which) {
+    case MAX_PARALLEL:
+        settings.max_parallel = fresh.max_parallel;
+        break;
+    case MAX_IDLE:
+        settings.max_idle = fresh.max_idle;
+        break;
+    case IDLE_TIMEOUT:
+        settings.idle_timeout = fresh.idle_timeout;
+        break;
+    case EXIT_TIMEOUT:
+        settings.exit_timeout = fresh.exit_timeout;
+        break;
+    }
     pool_set(self->pool, &settings);
     return 0;
 }

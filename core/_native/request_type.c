@@ -102,19 +102,31 @@ request_tell(struct request_object *object)
     call_callback(object);
 }
 
+/* A descriptor that nobody will take is closed, by a worker. Was there one? */
+static bool
+dispose_of(struct anchor *anchor, struct request *request)
+{
+    if (request->error != 0 || request->value < 0 || request_result_of((enum op)request->op) != RESULT_FD)
+        return false;
+    anchor_dispose(anchor, (int)request->value);
+    request->value = -1;
+    return true;
+}
+
 /* Take the request back if its class allows: is it done now, without effect? The waiter is woken by the caller. */
 static bool
 take_back(struct request_object *object)
 {
-    struct request *request = object->request;
+    struct request *request = object->request, *freed = NULL;
     struct engine *engine = object->anchor->engine;
     enum status status = STATUS_NEVER_RAN;
+    PyObject *callback, *context;
 
     if (object->done)
         return false;
     switch (pool_cancel(object->anchor->pool, request)) {
     case CANCEL_TAKEN_BACK:
-        request_discard(request);
+        freed = request;
         break;
     case CANCEL_INTERRUPTED:
         break;
@@ -124,7 +136,9 @@ take_back(struct request_object *object)
     case CANCEL_FINISHED:
         if (request->request_class >= CLASS_CHANGE)
             return false;
-        engine_drop(engine, request);
+        engine_unlist(engine, request);
+        dispose_of(object->anchor, request);
+        freed = request;
         status = STATUS_ABANDONED;
         break;
     case CANCEL_REFUSED:
@@ -135,17 +149,23 @@ take_back(struct request_object *object)
             request_abandon(object); /* nobody can watch the time */
         return false;
     }
+    /* Done first: what is let go of may run anybody's code, which finds it so. */
+    callback = object->callback;
+    context = object->context;
+    object->callback = object->context = NULL;
     object->request = NULL;
-    Py_CLEAR(object->callback);
-    Py_CLEAR(object->context);
     request_detach(object, status);
+    if (freed != NULL)
+        request_discard(freed);
+    Py_XDECREF(callback);
+    Py_XDECREF(context);
     return true;
 }
 
 void
 request_abandon(struct request_object *object)
 {
-    struct request *request = object->request;
+    struct request *request = object->request, *freed = NULL;
     bool changes;
     enum status status = STATUS_NEVER_RAN;
 
@@ -154,7 +174,7 @@ request_abandon(struct request_object *object)
     changes = request->request_class >= CLASS_CHANGE;
     switch (pool_abandon(object->anchor->pool, request)) {
     case CANCEL_TAKEN_BACK:
-        request_discard(request);
+        freed = request;
         break;
     case CANCEL_INTERRUPTED:
         break;
@@ -167,6 +187,8 @@ request_abandon(struct request_object *object)
     }
     object->request = NULL;
     request_detach(object, status);
+    if (freed != NULL)
+        request_discard(freed);
     request_tell(object);
     Py_DECREF(object);
 }
@@ -193,7 +215,13 @@ build(struct request_object *object)
 
     if (object->value != NULL)
         return 0;
+    if (object->building) { /* by a finalizer that the garbage collector has run meanwhile */
+        PyErr_Format(PyExc_RuntimeError, "the result of %s is just being made", request_name((enum op)object->op));
+        return -1;
+    }
+    object->building = true;
     object->value = convert_result(object->anchor->state, object);
+    object->building = false;
     if (object->value == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_OSError))
             return -1;
@@ -268,14 +296,8 @@ get_outcome(struct request_object *object, void *Py_UNUSED(closure))
 static void
 dispose(struct request_object *object)
 {
-    struct request *request = object->request;
-
-    if (!object->done || request == NULL || request->error != 0
-        || request_result_of((enum op)request->op) != RESULT_FD)
-        return;
-    anchor_dispose(object->anchor, (int)request->value);
-    request->value = -1;
-    object->disposed = true;
+    if (object->done && object->request != NULL && dispose_of(object->anchor, object->request))
+        object->disposed = true;
 }
 
 /* ---- methods ---- */

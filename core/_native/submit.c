@@ -37,7 +37,7 @@ submit(struct engine *engine, struct options options, PyObject *number, PyObject
     if (op == -1 && PyErr_Occurred())
         return NULL;
     if (op < 0 || op >= OP_COUNT)
-        return (void *)PyErr_Format(PyExc_ValueError, "there is no operation %R", number);
+        return (void *)PyErr_Format(PyExc_ValueError, "there is no operation of this number");
     if (callback != Py_None && !PyCallable_Check(callback))
         return (void *)PyErr_Format(PyExc_TypeError, "%s: callback must be callable or None, not %.200s",
                                     request_name((enum op)op), Py_TYPE(callback)->tp_name);

@@ -261,11 +261,13 @@ pool_alarm(struct pool *pool, struct notifier *notifier, uint64_t when)
         alarm = fresh;
         fresh = NULL;
         alarm->notifier = notifier;
+        alarm->when = when;
         notifier_hold(notifier);
         alarm->next = pool->alarms;
         pool->alarms = alarm;
     }
-    alarm->when = when;
+    if (when < alarm->when)
+        alarm->when = when;
     if (pool->standby != NULL)
         pthread_cond_signal(&pool->standby->cond);
     else
@@ -411,8 +413,9 @@ next_request(struct pool *pool, struct worker *self, enum help *help)
         else {
             until = pool->nidle > pool->settings.max_idle ? now + pool->settings.idle_timeout : CLOCK_NEVER;
             clock_wait(&self->cond, &pool->lock, until);
+            /* Whoever was called to stand by must not end instead. */
             if (until != CLOCK_NEVER && !self->active && pool->nidle > pool->settings.max_idle
-                && clock_now() >= until) {
+                && !pool->standby_coming && clock_now() >= until) {
                 unstack(pool, self);
                 return NULL;
             }
@@ -434,9 +437,7 @@ finish_and_unlock(struct pool *pool, struct request *request)
     if (!request->abandoned || request->pins != NULL)
         pushed = notifier_push(notifier, request);
     pthread_mutex_unlock(&pool->lock);
-    if (pushed)
-        notifier_signal(notifier);
-    else
+    if (!pushed)
         notifier_bury(request);
     notifier_drop(notifier);
 }

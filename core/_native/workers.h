@@ -7,8 +7,8 @@
  * submitter and a worker that takes a request. For the case that nobody comes by, one idle worker is the *standby*: it
  * sleeps on a timed wait while anything is under way, and keeps the alarms of cancelled requests besides.
  *
- * Lock order: registry, a pool, a notifier. No lock is held during a system call, but for the wake-up of a worker that
- * waits for a descriptor, which cannot block.
+ * Lock order: registry, a pool, a notifier. No lock is held during a system call, but for those that make a descriptor
+ * readable, which cannot block: a notifier's, once a batch, and that of a worker that waits for a descriptor.
  */
 #ifndef ANYAIO_WORKERS_H
 #define ANYAIO_WORKERS_H
