@@ -308,6 +308,8 @@ class Engine:
             self._hand_over(self._requests.get(job), job.status)
             if handled == self.max_poll_reqs or time.monotonic() >= stop or self._closed:
                 break
+            if self._generation != generation():
+                break  # a callback has forked, and this is the child
         del job  # as in `_hand_over`
         return handled
 
@@ -345,9 +347,11 @@ class Engine:
         for request in list(self._requests.values()):
             job = request._job
             status = self._pool.take_back(job, None) if job.droppable or (job.waiting and job.reads) else None
-            request._cancelled = True
-            waiter, *_ = request._finish(self, status or self._pool.give_up(job))
-            job.dispose()
+            status = status or self._pool.give_up(job)
+            waiter, *_ = request._finish(self, status)
+            if status not in ("done", "failed"):  # what had finished keeps its result
+                request._cancelled = True
+                job.dispose()
             if waiter is not None:
                 waiters.append(waiter)
         self._close_notifier()

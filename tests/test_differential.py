@@ -46,6 +46,19 @@ class Hung(BaseException):
     """A call did not end. Not an Exception: there is nothing to shrink, and no next example."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def devices_stay_as_they_are():
+    """Root's calls on the machine's own devices succeed: what a new operation changes there is undone, and told."""
+    before = {path: os.stat(path) for path in ("/dev/null", "/dev/zero", "/dev/full")}
+    yield
+    for path, status in before.items():
+        now = os.stat(path)
+        if (now.st_mode, now.st_uid, now.st_gid) != (status.st_mode, status.st_uid, status.st_gid):
+            os.chown(path, status.st_uid, status.st_gid)
+            os.chmod(path, status.st_mode & 0o7777)
+            pytest.fail(f"{path} was changed, and is as before again: keep this operation away from it")
+
+
 @pytest.fixture(scope="module", params=MODULES)
 def shared(request: pytest.FixtureRequest) -> Iterator[Any]:
     """One engine of each backend for all tests here."""
