@@ -104,6 +104,7 @@ def test_what_had_finished_keeps_its_result_at_shutdown(engine, tmp_path):
     assert request.outcome.status == "done"
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # 3.12 warns of every fork beside threads
 def test_the_child_of_a_fork_in_a_callback_polls_no_further(engine):
     told = []
     requests = [engine.nop() for _ in range(3)]
