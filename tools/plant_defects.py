@@ -180,13 +180,13 @@ DEFECTS = [
         "scandir takes one order for the other",
     ),
     Defect(
-        "convert.c",
+        "results.c",
         "ST_TIME(st, m), ST_TIME(st, c)",
         "ST_TIME(st, c), ST_TIME(st, m)",
         "stat swaps mtime and ctime",
     ),
     Defect(
-        "convert.c",
+        "results.c",
         "PyLong_FromLongLong(st->st_blocks)",
         "PyLong_FromLongLong(st->st_blksize)",
         "stat tells st_blksize for st_blocks",
@@ -199,7 +199,7 @@ DEFECTS = [
     ),
     Defect("convert.c", "if (strlen(text) != (size_t)size)", "if (0)", "a path is cut at its NUL"),
     Defect(
-        "convert.c",
+        "results.c",
         "second = PyTuple_GET_ITEM(paths, 1);",
         "second = NULL;",
         "the second file name of an error is lost",

@@ -99,7 +99,7 @@ get_name(struct direntry *self, void *Py_UNUSED(closure))
     const struct entry *entry = get_entry(self);
 
     if (self->name == NULL)
-        self->name = convert_name(self->shared->listing->names + entry->name, entry->length, self->shared->bytes);
+        self->name = results_name(self->shared->listing->names + entry->name, entry->length, self->shared->bytes);
     return Py_XNewRef(self->name);
 }
 
@@ -108,7 +108,7 @@ get_path(struct direntry *self, void *Py_UNUSED(closure))
 {
     PyObject *path = NULL, *name = get_name(self, NULL);
     const char *directory = self->shared->directory;
-    PyObject *prefix = convert_name(directory, (Py_ssize_t)strlen(directory), self->shared->bytes);
+    PyObject *prefix = results_name(directory, (Py_ssize_t)strlen(directory), self->shared->bytes);
 
     if (name != NULL && prefix != NULL)
         path = PySequence_Concat(prefix, name);
@@ -218,7 +218,7 @@ get_stat(struct direntry *self, PyObject *arguments, PyObject *keywords)
         return not_fetched(self, "the status", follow ? "follow_symlinks=True" : "follow_symlinks=False");
     if (entry->error != 0)
         return raise_error(self, entry->error);
-    return convert_stat(state, &listing->stats[self->index]);
+    return results_stat(state, &listing->stats[self->index]);
 }
 
 static PyObject *

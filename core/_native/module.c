@@ -78,7 +78,7 @@ import_from(const char *module_name, const char *name)
     return object;
 }
 
-/* convert.c fills in os.stat_result by position: refuse to guess if a Python has other fields. */
+/* results.c fills in os.stat_result by position: refuse to guess if a Python has other fields. */
 static int
 check_stat_result(struct state *state)
 {

@@ -14,7 +14,6 @@
 struct state {
     PyTypeObject *pool_type, *engine_type, *submitter_type, *request_type, *direntry_type;
     PyTypeObject *stat_result; /* os.stat_result */
-    bool stat_known;           /* it has the fields that convert.c fills in */
     PyObject *cancelled;       /* anyaio._request.Cancelled */
     PyObject *outcome;         /* anyaio._request.Outcome */
     PyObject *default_pool;    /* NULL until it is asked for */
@@ -96,9 +95,11 @@ struct pins;
 int convert_arguments(struct request_object *object, struct request *request, PyObject *const *arguments,
                       Py_ssize_t count);
 void convert_unpin(struct request *request);
-PyObject *convert_result(struct state *state, struct request_object *object); /* new reference, or the OSError raised */
-PyObject *convert_stat(struct state *state, const struct stat *st);
-PyObject *convert_name(const char *name, Py_ssize_t length, bool bytes);
+
+/* results.c */
+PyObject *results_build(struct state *state, struct request_object *object); /* new reference, or the OSError raised */
+PyObject *results_stat(struct state *state, const struct stat *st);
+PyObject *results_name(const char *name, Py_ssize_t length, bool bytes);
 
 /* request_type.c */
 extern PyType_Spec request_spec;

@@ -220,7 +220,7 @@ build(struct request_object *object)
         return -1;
     }
     object->building = true;
-    object->value = convert_result(object->anchor->state, object);
+    object->value = results_build(object->anchor->state, object);
     object->building = false;
     if (object->value == NULL) {
         if (!PyErr_ExceptionMatches(PyExc_OSError))

@@ -360,6 +360,9 @@ def a_handler_of_the_child_may_fork_at_exit() -> None:
     parent.go_on()
 
 
+a_handler_of_the_child_may_fork_at_exit.until = (3, 12)  # type: ignore[attr-defined]  # then no fork at exit
+
+
 @program
 def a_change_that_is_queued_is_made_by_the_parent_alone() -> None:
     parent = Parent()

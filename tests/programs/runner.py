@@ -114,6 +114,9 @@ def each(module: ModuleType) -> Callable[..., None]:
 
     @pytest.mark.parametrize("program", PROGRAMS[module.__name__])
     def test(backend: ModuleType, tmp_path: Path, program: str) -> None:
+        until = getattr(getattr(module, program), "until", None)
+        if until is not None and sys.version_info >= until:
+            pytest.skip(f"from Python {until[0]}.{until[1]} on it cannot be")
         run(backend, tmp_path, f"{name}.{program}")
 
     return test
