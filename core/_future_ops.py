@@ -10,36 +10,84 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, AnyStr, Literal, overload
 
 from . import _composite
+from ._constants import MS_SYNC
 from ._direntry import DirEntry
 from ._opcodes import (
+    ACCESS,
     BUSY,
+    CHMOD,
+    CHOWN,
     CLOSE,
+    COPY_FILE_RANGE,
+    FALLOCATE,
+    FCHMOD,
+    FCHOWN,
+    FCNTL,
     FDATASYNC,
+    FIEMAP,
+    FLOCK,
     FSTAT,
     FSYNC,
+    FTRUNCATE,
+    GETXATTR,
+    IOCTL,
+    LCHOWN,
+    LINK,
     LISTDIR,
+    LISTXATTR,
+    LOCKF,
     LSEEK,
     LSTAT,
+    MAKEDIRS,
     MKDIR,
+    MKFIFO,
+    MKNOD,
+    MLOCK,
+    MLOCKALL,
+    MSYNC,
+    MTOUCH,
     NOP,
+    OFD_LOCK,
     OPEN,
     PATHSYNC,
+    POSIX_FADVISE,
     PREAD,
     PREADV,
     PWRITE,
     PWRITEV,
     READ,
+    READAHEAD,
     READLINK,
     READV,
+    READ_BYTES,
+    REALPATH,
+    REMOVE,
+    REMOVEXATTR,
     RENAME,
+    REPLACE,
     RMDIR,
     SCANDIR,
+    SENDFILE,
+    SETXATTR,
+    SPLICE,
     STAT,
+    STATVFS,
+    STATX,
+    SYMLINK,
+    SYNC,
+    SYNCFS,
+    SYNC_FILE_RANGE,
+    TEE,
+    TRUNCATE,
     UNLINK,
+    UTIME,
     WRITE,
     WRITEV,
+    WRITE_BYTES,
 )
 from ._request import Request, T
+from ._results import Extent, Statx
+from ._table import operation
 from ._types import AnyPath, ReadableBuffer, StrOrBytesPath, WriteableBuffer
 
 if TYPE_CHECKING:
@@ -137,6 +185,114 @@ class FutureOps:
         """
         return self._future(self._submit(PWRITEV, fd, buffers, offset, flags))
 
+    def sendfile(self, out_fd: int, in_fd: int, offset: int | None, count: int) -> Awaitable[int]:
+        """Copy at most *count* bytes of *in_fd*, from *offset* on, to *out_fd*'s position; return how many went.
+
+        With *offset* None the bytes come from *in_fd*'s position, which moves. Where the kernel cannot (sendfile(2):
+        EINVAL, ENOSYS, ENOTSUP, ENOTSOCK) they are read and written, 64 KiB at a time. On a non-blocking socket the
+        count may be short, or the error BlockingIOError.
+        """
+        return self._future(self._submit(SENDFILE, out_fd, in_fd, offset, count))
+
+    def copy_file_range(
+        self, src: int, dst: int, count: int, offset_src: int | None = None, offset_dst: int | None = None
+    ) -> Awaitable[int]:
+        """Copy at most *count* bytes between two files within the kernel, which may share them; return how many went.
+
+        An offset that is None is the descriptor's position, which moves. OSError with EXDEV, EINVAL or EOPNOTSUPP where
+        the file systems cannot (copy_file_range(2)).
+        """
+        return self._future(self._submit(COPY_FILE_RANGE, src, dst, count, offset_src, offset_dst))
+
+    def splice(
+        self,
+        src: int,
+        dst: int,
+        count: int,
+        offset_src: int | None = None,
+        offset_dst: int | None = None,
+        flags: int = 0,
+    ) -> Awaitable[int]:
+        """Move at most *count* bytes between two descriptors, one of them a pipe; return how many; 0 at the end.
+
+        An offset must be None for a pipe. *flags* are ``SPLICE_F_*`` (splice(2)). Cancelled while it waits for data or
+        for room, it moves nothing.
+        """
+        return self._future(self._submit(SPLICE, src, dst, count, offset_src, offset_dst, flags))
+
+    def tee(self, src: int, dst: int, count: int, flags: int = 0) -> Awaitable[int]:
+        """Duplicate at most *count* bytes of one pipe into another, without consuming them; return how many.
+
+        *flags* are ``SPLICE_F_*`` (tee(2)). Cancelled while it waits for data or for room, it does nothing.
+        """
+        return self._future(self._submit(TEE, src, dst, count, flags))
+
+    def readahead(self, fd: int, offset: int, count: int) -> Awaitable[None]:
+        """Read *count* bytes from *offset* on into the page cache, whole pages; the position stays (readahead(2))."""
+        return self._future(self._submit(READAHEAD, fd, offset, count))
+
+    def posix_fadvise(self, fd: int, offset: int, length: int, advice: int) -> Awaitable[None]:
+        """Tell the kernel how *length* bytes from *offset* on will be used; a *length* of 0 is up to the end.
+
+        *advice* is one of ``os.POSIX_FADV_*``.
+        """
+        return self._future(self._submit(POSIX_FADVISE, fd, offset, length, advice))
+
+    def fallocate(self, fd: int, mode: int, offset: int, length: int) -> Awaitable[None]:
+        """Reserve *length* bytes of disk space from *offset* on, or what *mode* says.
+
+        *mode* is 0 or a sum of ``anyaio.FALLOC_FL_*``: keep the size, punch a hole, collapse, zero, insert, unshare
+        (fallocate(2)). Not every file system can: expect OSError with EOPNOTSUPP.
+        """
+        return self._future(self._submit(FALLOCATE, fd, mode, offset, length))
+
+    def ftruncate(self, fd: int, length: int) -> Awaitable[None]:
+        """Cut the file to *length* bytes, or extend it with zeros."""
+        return self._future(self._submit(FTRUNCATE, fd, length))
+
+    @overload
+    def fcntl(self, fd: int, cmd: int, arg: int = ...) -> Awaitable[int]: ...
+    @overload
+    def fcntl(self, fd: int, cmd: int, arg: ReadableBuffer) -> Awaitable[int | bytes]: ...
+    def fcntl(self, fd: int, cmd: int, arg: int | ReadableBuffer = 0) -> Awaitable[int | bytes]:
+        """Do what `fcntl.fcntl` does: return the call's int, or, if *arg* is bytes, what the kernel made of them.
+
+        A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. A
+        command that waits, such as F_SETLKW, occupies a worker and cannot be cancelled: see `lockf`.
+        """
+        return self._future(self._submit(FCNTL, fd, cmd, arg))
+
+    @overload
+    def ioctl(self, fd: int, request: int, arg: int = ...) -> Awaitable[int]: ...
+    @overload
+    def ioctl(self, fd: int, request: int, arg: ReadableBuffer) -> Awaitable[int | bytes]: ...
+    def ioctl(self, fd: int, request: int, arg: int | ReadableBuffer = 0) -> Awaitable[int | bytes]:
+        """Do what `fcntl.ioctl` does: return the call's int, or, if *arg* is bytes, what the driver made of them.
+
+        A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. The
+        driver gets memory of at least the size that *request* encodes, whatever *arg* has.
+        """
+        return self._future(self._submit(IOCTL, fd, request, arg))
+
+    def fiemap(
+        self, fd: int, start: int = 0, length: int | None = None, *, flags: int = 0, count: int | None = None
+    ) -> Awaitable[list[Extent]]:
+        """Return where on the disk *length* bytes from *start* on are: extents in their order, at most *count* of them.
+
+        With None, up to the end of the file, and all of them, in as many ioctls as it takes. *flags* are
+        ``anyaio.FIEMAP_FLAG_*``; OSError with EBADR for one that the file system does not know, with EOPNOTSUPP where
+        it has no extents.
+        """
+        return self._future(self._submit(FIEMAP, fd, start, length, flags, count))
+
+    def fchmod(self, fd: int, mode: int) -> Awaitable[None]:
+        """Change the permission bits of an open file."""
+        return self._future(self._submit(FCHMOD, fd, mode))
+
+    def fchown(self, fd: int, uid: int, gid: int) -> Awaitable[None]:
+        """Change owner and group of an open file; -1 leaves one as it is."""
+        return self._future(self._submit(FCHOWN, fd, uid, gid))
+
     def fsync(self, fd: int) -> Awaitable[None]:
         """Force a file's data and metadata to the disk.
 
@@ -147,6 +303,47 @@ class FutureOps:
     def fdatasync(self, fd: int) -> Awaitable[None]:
         """Force a file's data to the disk, and of its metadata what reading it back needs."""
         return self._future(self._submit(FDATASYNC, fd))
+
+    def syncfs(self, fd: int) -> Awaitable[None]:
+        """Force everything of the file system that the descriptor is on to the disk (syncfs(2))."""
+        return self._future(self._submit(SYNCFS, fd))
+
+    def sync_file_range(self, fd: int, offset: int, count: int, flags: int) -> Awaitable[None]:
+        """Write *count* bytes from *offset* on to the disk, or what *flags* say; a *count* of 0 is up to the end.
+
+        *flags* are ``anyaio.SYNC_FILE_RANGE_*``. No metadata is written: after a crash the data may be out of reach
+        (sync_file_range(2)).
+        """
+        return self._future(self._submit(SYNC_FILE_RANGE, fd, offset, count, flags))
+
+    def sync(self) -> Awaitable[None]:
+        """Force everything of all file systems to the disk."""
+        return self._future(self._submit(SYNC))
+
+    def flock(self, fd: int, operation: int) -> Awaitable[None]:
+        """Lock or unlock an open file as `fcntl.flock`: LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait.
+
+        A lock that another holds is tried again and again, without a worker: cancelled meanwhile, it never ran. One
+        that is granted to a cancelled caller is given back. Unlocking always runs.
+        """
+        return self._future(self._submit(FLOCK, fd, operation))
+
+    def lockf(self, fd: int, cmd: int, len: int = 0, start: int = 0, whence: int = 0) -> Awaitable[None]:
+        """Lock or unlock a part of a file for this process, as `fcntl.lockf`: *len* bytes (0: all that follow) from
+        *start*.
+
+        It waits as `flock` does; a deadlock is not detected. The process loses these locks when it closes any
+        descriptor of the file: prefer `ofd_lock`.
+        """
+        return self._future(self._submit(LOCKF, fd, cmd, len, start, whence))
+
+    def ofd_lock(self, fd: int, operation: int, length: int = 0, start: int = 0, whence: int = 0) -> Awaitable[None]:
+        """Lock or unlock a part of a file for this open file, not for the process: F_OFD_SETLK of fcntl(2).
+
+        *operation* is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait; *length* 0 is all that follows. It
+        waits as `flock` does.
+        """
+        return self._future(self._submit(OFD_LOCK, fd, operation, length, start, whence))
 
     def stat(
         self, path: StrOrBytesPath | int, *, dir_fd: int | None = None, follow_symlinks: bool = True
@@ -161,6 +358,120 @@ class FutureOps:
     def fstat(self, fd: int) -> Awaitable[os.stat_result]:
         """Return the status of an open file."""
         return self._future(self._submit(FSTAT, fd))
+
+    def statx(
+        self,
+        path: StrOrBytesPath | int,
+        *,
+        mask: int = 0xFFF,
+        flags: int = 0,
+        dir_fd: int | None = None,
+        follow_symlinks: bool = True,
+    ) -> Awaitable[Statx]:
+        """Return what statx(2) tells of a file: birth time, mount, attributes and more.
+
+        *mask* is a sum of ``anyaio.STATX_*``, by default STATX_BASIC_STATS and STATX_BTIME; *flags* are
+        ``anyaio.AT_STATX_*`` and AT_NO_AUTOMOUNT.
+        """
+        return self._future(self._submit(STATX, path, mask, flags, dir_fd, follow_symlinks))
+
+    def statvfs(self, path: StrOrBytesPath | int, *, dir_fd: int | None = None) -> Awaitable[os.statvfs_result]:
+        """Return what `os.statvfs` does of the file system that *path* is on. It needs no permission to read *path*."""
+        return self._future(self._submit(STATVFS, path, dir_fd))
+
+    def access(
+        self,
+        path: StrOrBytesPath,
+        mode: int,
+        *,
+        dir_fd: int | None = None,
+        effective_ids: bool = False,
+        follow_symlinks: bool = True,
+    ) -> Awaitable[bool]:
+        """Return whether the user may do with *path* what *mode* says, as `os.access`: F_OK, or a sum of R_OK, W_OK, X_OK.
+
+        It is False for whatever the reason may be.
+        """
+        return self._future(self._submit(ACCESS, path, mode, dir_fd, effective_ids, follow_symlinks))
+
+    def utime(
+        self,
+        path: StrOrBytesPath | int,
+        times: tuple[int, int] | tuple[float, float] | None = None,
+        *,
+        ns: tuple[int, int] | None = None,
+        dir_fd: int | None = None,
+        follow_symlinks: bool = True,
+    ) -> Awaitable[None]:
+        """Set the times of access and modification, as `os.utime`: *times* in seconds, or *ns* in nanoseconds; else now.
+
+        In *ns*, ``anyaio.UTIME_NOW`` sets that one to now and ``anyaio.UTIME_OMIT`` leaves it as it is (utimensat(2)).
+        """
+        return self._future(self._submit(UTIME, path, times, ns, dir_fd, follow_symlinks))
+
+    def chmod(
+        self, path: StrOrBytesPath | int, mode: int, *, dir_fd: int | None = None, follow_symlinks: bool = True
+    ) -> Awaitable[None]:
+        """Change the permission bits.
+
+        Without *follow_symlinks* a symlink is an OSError with EOPNOTSUPP: on Linux it has none of its own.
+        """
+        return self._future(self._submit(CHMOD, path, mode, dir_fd, follow_symlinks))
+
+    def chown(
+        self, path: StrOrBytesPath | int, uid: int, gid: int, *, dir_fd: int | None = None, follow_symlinks: bool = True
+    ) -> Awaitable[None]:
+        """Change owner and group; -1 leaves one as it is."""
+        return self._future(self._submit(CHOWN, path, uid, gid, dir_fd, follow_symlinks))
+
+    def lchown(self, path: StrOrBytesPath, uid: int, gid: int, *, dir_fd: int | None = None) -> Awaitable[None]:
+        """Change owner and group without following a symlink; -1 leaves one as it is."""
+        return self._future(self._submit(LCHOWN, path, uid, gid, dir_fd))
+
+    def truncate(self, path: StrOrBytesPath | int, length: int, *, dir_fd: int | None = None) -> Awaitable[None]:
+        """Cut the file to *length* bytes, or extend it with zeros."""
+        return self._future(self._submit(TRUNCATE, path, length, dir_fd))
+
+    def getxattr(
+        self,
+        path: StrOrBytesPath | int,
+        attribute: StrOrBytesPath,
+        *,
+        follow_symlinks: bool = True,
+        dir_fd: int | None = None,
+    ) -> Awaitable[bytes]:
+        """Return the value of an extended attribute; OSError with ENODATA if there is none of that name."""
+        return self._future(self._submit(GETXATTR, path, attribute, follow_symlinks, dir_fd))
+
+    def listxattr(
+        self, path: StrOrBytesPath | int | None = None, *, follow_symlinks: bool = True, dir_fd: int | None = None
+    ) -> Awaitable[list[str]]:
+        """Return the names of the extended attributes; of the current directory if *path* is None."""
+        return self._future(self._submit(LISTXATTR, path, follow_symlinks, dir_fd))
+
+    def setxattr(
+        self,
+        path: StrOrBytesPath | int,
+        attribute: StrOrBytesPath,
+        value: ReadableBuffer,
+        flags: int = 0,
+        *,
+        follow_symlinks: bool = True,
+        dir_fd: int | None = None,
+    ) -> Awaitable[None]:
+        """Set an extended attribute; *flags* are ``os.XATTR_CREATE`` or ``os.XATTR_REPLACE``."""
+        return self._future(self._submit(SETXATTR, path, attribute, value, flags, follow_symlinks, dir_fd))
+
+    def removexattr(
+        self,
+        path: StrOrBytesPath | int,
+        attribute: StrOrBytesPath,
+        *,
+        follow_symlinks: bool = True,
+        dir_fd: int | None = None,
+    ) -> Awaitable[None]:
+        """Remove an extended attribute; OSError with ENODATA if there is none of that name."""
+        return self._future(self._submit(REMOVEXATTR, path, attribute, follow_symlinks, dir_fd))
 
     @overload
     def listdir(
@@ -245,10 +556,67 @@ class FutureOps:
     ) -> Awaitable[None]:
         """Rename *src* to *dst*, which is replaced if it exists.
 
-        *flags*, RENAME_NOREPLACE (1), RENAME_EXCHANGE (2) or RENAME_WHITEOUT (4), are renameat2(2)'s: OSError with
+        *flags*, ``anyaio.RENAME_NOREPLACE``, RENAME_EXCHANGE or RENAME_WHITEOUT, are renameat2(2)'s: OSError with
         EINVAL where the file system does not know them.
         """
         return self._future(self._submit(RENAME, src, dst, src_dir_fd, dst_dir_fd, flags))
+
+    def realpath(
+        self, filename: AnyPath[AnyStr], *, strict: bool = True, dir_fd: int | None = None
+    ) -> Awaitable[AnyStr]:
+        """Return the absolute path without symlinks, "." and "..".
+
+        OSError if a part does not exist, or with ELOOP after 40 symlinks, as the kernel has it; without *strict* what
+        does not exist stays as it is written. A relative path starts at *dir_fd*, wherever that directory is now.
+        """
+        return self._future(self._submit(REALPATH, filename, strict, dir_fd))
+
+    def remove(self, path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None]:
+        """Remove a name that is not a directory's: `unlink`."""
+        return self._future(self._submit(REMOVE, path, dir_fd))
+
+    def makedirs(
+        self, name: StrOrBytesPath, mode: int = 0o777, exist_ok: bool = False, *, dir_fd: int | None = None
+    ) -> Awaitable[None]:
+        """Make a directory, and those above it that are missing, in one job.
+
+        As with `os.makedirs`, *mode* is the last one's; *exist_ok* lets it be there already.
+        """
+        return self._future(self._submit(MAKEDIRS, name, mode, exist_ok, dir_fd))
+
+    def mknod(
+        self, path: StrOrBytesPath, mode: int = 0o600, device: int = 0, *, dir_fd: int | None = None
+    ) -> Awaitable[None]:
+        """Make a file, FIFO, socket or device, by the S_IF bits of *mode*; the umask applies to the others."""
+        return self._future(self._submit(MKNOD, path, mode, device, dir_fd))
+
+    def mkfifo(self, path: StrOrBytesPath, mode: int = 0o666, *, dir_fd: int | None = None) -> Awaitable[None]:
+        """Make a FIFO; the umask applies to *mode*."""
+        return self._future(self._submit(MKFIFO, path, mode, dir_fd))
+
+    def link(
+        self,
+        src: StrOrBytesPath,
+        dst: StrOrBytesPath,
+        *,
+        src_dir_fd: int | None = None,
+        dst_dir_fd: int | None = None,
+        follow_symlinks: bool = False,
+    ) -> Awaitable[None]:
+        """Make another name, *dst*, of the file *src*; of a symlink itself, unless *follow_symlinks*."""
+        return self._future(self._submit(LINK, src, dst, src_dir_fd, dst_dir_fd, follow_symlinks))
+
+    def symlink(
+        self, src: StrOrBytesPath, dst: StrOrBytesPath, target_is_directory: bool = False, *, dir_fd: int | None = None
+    ) -> Awaitable[None]:
+        """Make a symlink *dst* that points to *src*; *dir_fd* is where *dst* starts. *target_is_directory* is Windows'."""
+        return self._future(self._submit(SYMLINK, src, dst, target_is_directory, dir_fd))
+
+    def replace(
+        self, src: StrOrBytesPath, dst: StrOrBytesPath, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
+    ) -> Awaitable[None]:
+        """Rename *src* to *dst*, which is replaced if it exists: as `rename` does here."""
+        return self._future(self._submit(REPLACE, src, dst, src_dir_fd, dst_dir_fd))
 
     def pathsync(self, path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None]:
         """Open *path* for reading, fsync it and close it, in one job: for a directory after a rename in it.
@@ -256,6 +624,51 @@ class FutureOps:
         OSError with EINVAL where the file system cannot, as in /proc.
         """
         return self._future(self._submit(PATHSYNC, path, dir_fd))
+
+    def read_bytes(
+        self, path: StrOrBytesPath, offset: int = 0, length: int | None = None, *, dir_fd: int | None = None
+    ) -> Awaitable[bytes]:
+        """Return a file's content from *offset* on, at most *length* bytes, in one job.
+
+        It reads to the end whatever the size is said to be, so files of /proc are complete. A negative *offset* counts
+        from the end; OSError with EINVAL if that is before the beginning.
+        """
+        return self._future(self._submit(READ_BYTES, path, offset, length, dir_fd))
+
+    def write_bytes(self, path: StrOrBytesPath, data: ReadableBuffer, *, dir_fd: int | None = None) -> Awaitable[int]:
+        """Make the file, or empty it, write all of *data* and close it, in one job; return the number of bytes.
+
+        After an error the file may have a part of *data*: see `copy` for all or nothing. *data* is not copied: it
+        cannot be resized, and should not be changed, until the request is done.
+        """
+        return self._future(self._submit(WRITE_BYTES, path, data, dir_fd))
+
+    def msync(
+        self, buffer: ReadableBuffer, offset: int = 0, length: int | None = None, flags: int = MS_SYNC
+    ) -> Awaitable[None]:
+        """Write a mapped file's changed pages, from *offset* on for *length* bytes (None: the rest), to the disk.
+
+        *flags* are ``anyaio.MS_*`` (msync(2)). A negative *offset* counts from the end.
+        """
+        return self._future(self._submit(MSYNC, buffer, offset, length, flags))
+
+    def mtouch(
+        self, buffer: ReadableBuffer, offset: int = 0, length: int | None = None, flags: int = 0
+    ) -> Awaitable[None]:
+        """Have the pages of a range in memory: read each, or with ``anyaio.MT_MODIFY`` make it dirty, without changing it.
+
+        Cancelled, it stops between pages. A page that is not there, such as one beyond the end of a file that was
+        truncated, is an OSError with EFAULT, not a SIGBUS. MT_MODIFY needs Linux 5.14 (madvise(2)).
+        """
+        return self._future(self._submit(MTOUCH, buffer, offset, length, flags))
+
+    def mlock(self, buffer: ReadableBuffer, offset: int = 0, length: int | None = None) -> Awaitable[None]:
+        """Read the pages of a range and keep them in memory, until `anyaio.munlock` or the end of the mapping."""
+        return self._future(self._submit(MLOCK, buffer, offset, length))
+
+    def mlockall(self, flags: int) -> Awaitable[None]:
+        """Keep all pages of the process in memory; *flags* are ``anyaio.MCL_*`` (mlockall(2))."""
+        return self._future(self._submit(MLOCKALL, flags))
 
     def split_dir(self, path: AnyPath[AnyStr], *, limit: int = 4) -> Awaitable[tuple[list[AnyStr], list[AnyStr]]]:
         """Return the names of a directory's subdirectories, and its other names.

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from . import _ops
-from ._ops import KINDS, Operation
+from ._table import KINDS, Operation
 
 _AT_FDCWD = -100
 MAX_TRANSFER = 0x7FFFF000  # the kernel moves no more in one call: read(2)

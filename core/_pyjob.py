@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from ._ops import RequestClass
+from ._table import RequestClass
 from ._pyconvert import Plan, release
 from ._pynotifier import Notifier
 from ._request import State, Status
@@ -56,9 +56,7 @@ class Job:
         self.names = tuple(arguments[place] for place in plan.paths)
         self.mailbox = mailbox
         self.priority = priority
-        self.request_class = plan.operation.request_class
-        if plan.operation.change_if is not None and plan.operation.change_if(*self.arguments):
-            self.request_class = "change"
+        self.request_class = plan.operation.class_of(self.arguments)
         self.state = "queued"
         self.place = self.wakeup = self.deadline = self.patience = None
         self.abandoned = self.withdrawn = self.waiting = self.taken = False

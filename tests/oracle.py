@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from hostile import MOST, NOTHING
 
-from anyaio._ops import KINDS, OPERATIONS, Operation
+from anyaio._ops import OPERATIONS
+from anyaio._table import KINDS, Operation
 
 Arguments = dict[str, Any]
 

@@ -26,7 +26,8 @@ from oracle import OWN_TWINS, Arguments, Outcome, asked_for, expected, plain, wo
 from worlds import World
 
 from anyaio._front import engine_class
-from anyaio._ops import OPERATIONS, Operation
+from anyaio._ops import OPERATIONS
+from anyaio._table import Operation
 
 EXAMPLES = int(os.environ.get("ANYAIO_DIFFERENTIAL_EXAMPLES", "0"))
 TMPFS = "/dev/shm"

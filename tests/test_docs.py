@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from anyaio._ops import OPERATIONS, Operation
+from anyaio._ops import OPERATIONS
+from anyaio._table import Operation
 
 ROOT = Path(__file__).resolve().parent.parent
 

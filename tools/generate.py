@@ -3,7 +3,7 @@
     python tools/generate.py            write the files that changed
     python tools/generate.py --check    write nothing; name the stale files and exit with status 1
 
-It reads `core/_ops.py` and `core/_composite.py` as text and imports neither, so it runs without anyaio installed. What
+It reads `core/_table.py`, `core/_ops.py` and `core/_composite.py` as text and imports neither, so it runs without anyaio installed. What
 differs between two colours is a row of COLOURS; what differs between two files of functions is a row of FUNCTIONS.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
+KINDS_TABLE = Path("core/_table.py")
 TABLE = Path("core/_ops.py")
 COMPOSITES = Path("core/_composite.py")
 WIDTH = 120
@@ -33,6 +34,12 @@ RESULTS = {
     "AnyStr": "PATH",
     "list[str] | list[bytes]": "NAMES",
     "list[DirEntry[str]] | list[DirEntry[bytes]]": "ENTRIES",
+    "bool": "TRUTH",
+    "list[str]": "ATTRIBUTES",
+    "int | bytes": "CONTROL",
+    "os.statvfs_result": "STATVFS",
+    "Statx": "STATX",
+    "list[Extent]": "EXTENTS",
 }
 
 
@@ -147,10 +154,11 @@ def read_imports(text: str) -> dict[str, str]:
 
 TABLE_TEXT = (ROOT / TABLE).read_text(encoding="utf-8")
 COMPOSITES_TEXT = (ROOT / COMPOSITES).read_text(encoding="utf-8") if (ROOT / COMPOSITES).exists() else ""
-KINDS = read_kinds(TABLE_TEXT)
+KINDS = read_kinds((ROOT / KINDS_TABLE).read_text(encoding="utf-8"))
 OPERATIONS = read_functions(TABLE_TEXT, "operation")
 ALL = [*OPERATIONS, *read_functions(COMPOSITES_TEXT, "composite")]
 IMPORTS = {
+    **read_imports((ROOT / KINDS_TABLE).read_text(encoding="utf-8")),
     **read_imports(COMPOSITES_TEXT),
     **read_imports(TABLE_TEXT),
     **{operation.name.upper(): f"from ._opcodes import {operation.name.upper()}" for operation in OPERATIONS},

@@ -17,11 +17,42 @@
     ROW(PWRITE, pwrite, CLASS_CHANGE, "fDo", RESULT_INT, "fd data offset") \
     ROW(WRITEV, writev, CLASS_CHANGE, "fW", RESULT_INT, "fd buffers") \
     ROW(PWRITEV, pwritev, CLASS_CHANGE, "fWoi", RESULT_INT, "fd buffers offset flags") \
+    ROW(SENDFILE, sendfile, CLASS_CHANGE, "ffOz", RESULT_INT, "out_fd in_fd offset count") \
+    ROW(COPY_FILE_RANGE, copy_file_range, CLASS_CHANGE, "ffzOO", RESULT_INT, "src dst count offset_src offset_dst") \
+    ROW(SPLICE, splice, CLASS_CHANGE, "ffzOOu", RESULT_INT, "src dst count offset_src offset_dst flags") \
+    ROW(TEE, tee, CLASS_CHANGE, "ffzu", RESULT_INT, "src dst count flags") \
+    ROW(READAHEAD, readahead, CLASS_LOOK, "foz", RESULT_NONE, "fd offset count") \
+    ROW(POSIX_FADVISE, posix_fadvise, CLASS_CHANGE, "fooi", RESULT_NONE, "fd offset length advice") \
+    ROW(FALLOCATE, fallocate, CLASS_CHANGE, "fioo", RESULT_NONE, "fd mode offset length") \
+    ROW(FTRUNCATE, ftruncate, CLASS_CHANGE, "fo", RESULT_NONE, "fd length") \
+    ROW(FCNTL, fcntl, CLASS_CHANGE, "fia", RESULT_CONTROL, "fd cmd arg") \
+    ROW(IOCTL, ioctl, CLASS_CHANGE, "fua", RESULT_CONTROL, "fd request arg") \
+    ROW(FIEMAP, fiemap, CLASS_LOOK, "foOuO", RESULT_EXTENTS, "fd start length flags count") \
+    ROW(FCHMOD, fchmod, CLASS_CHANGE, "fi", RESULT_NONE, "fd mode") \
+    ROW(FCHOWN, fchown, CLASS_CHANGE, "fgg", RESULT_NONE, "fd uid gid") \
     ROW(FSYNC, fsync, CLASS_CHANGE, "f", RESULT_NONE, "fd") \
     ROW(FDATASYNC, fdatasync, CLASS_CHANGE, "f", RESULT_NONE, "fd") \
+    ROW(SYNCFS, syncfs, CLASS_CHANGE, "f", RESULT_NONE, "fd") \
+    ROW(SYNC_FILE_RANGE, sync_file_range, CLASS_CHANGE, "foou", RESULT_NONE, "fd offset count flags") \
+    ROW(SYNC, sync, CLASS_CHANGE, "", RESULT_NONE, "") \
+    ROW(FLOCK, flock, CLASS_CHANGE, "fi", RESULT_NONE, "fd operation") \
+    ROW(LOCKF, lockf, CLASS_CHANGE, "fiooi", RESULT_NONE, "fd cmd len start whence") \
+    ROW(OFD_LOCK, ofd_lock, CLASS_CHANGE, "fiooi", RESULT_NONE, "fd operation length start whence") \
     ROW(STAT, stat, CLASS_LOOK, "Pdb", RESULT_STAT, "path dir_fd follow_symlinks") \
     ROW(LSTAT, lstat, CLASS_LOOK, "pd", RESULT_STAT, "path dir_fd") \
     ROW(FSTAT, fstat, CLASS_LOOK, "f", RESULT_STAT, "fd") \
+    ROW(STATX, statx, CLASS_LOOK, "Puudb", RESULT_STATX, "path mask flags dir_fd follow_symlinks") \
+    ROW(STATVFS, statvfs, CLASS_LOOK, "Pd", RESULT_STATVFS, "path dir_fd") \
+    ROW(ACCESS, access, CLASS_LOOK, "pidbb", RESULT_TRUTH, "path mode dir_fd effective_ids follow_symlinks") \
+    ROW(UTIME, utime, CLASS_CHANGE, "Ptndb", RESULT_NONE, "path times ns dir_fd follow_symlinks") \
+    ROW(CHMOD, chmod, CLASS_CHANGE, "Pidb", RESULT_NONE, "path mode dir_fd follow_symlinks") \
+    ROW(CHOWN, chown, CLASS_CHANGE, "Pggdb", RESULT_NONE, "path uid gid dir_fd follow_symlinks") \
+    ROW(LCHOWN, lchown, CLASS_CHANGE, "pggd", RESULT_NONE, "path uid gid dir_fd") \
+    ROW(TRUNCATE, truncate, CLASS_CHANGE, "Pod", RESULT_NONE, "path length dir_fd") \
+    ROW(GETXATTR, getxattr, CLASS_LOOK, "Pxbd", RESULT_BYTES, "path attribute follow_symlinks dir_fd") \
+    ROW(LISTXATTR, listxattr, CLASS_LOOK, "Qbd", RESULT_ATTRIBUTES, "path follow_symlinks dir_fd") \
+    ROW(SETXATTR, setxattr, CLASS_CHANGE, "PxDibd", RESULT_NONE, "path attribute value flags follow_symlinks dir_fd") \
+    ROW(REMOVEXATTR, removexattr, CLASS_CHANGE, "Pxbd", RESULT_NONE, "path attribute follow_symlinks dir_fd") \
     ROW(LISTDIR, listdir, CLASS_LOOK, "Pd", RESULT_NAMES, "path dir_fd") \
     ROW(SCANDIR, scandir, CLASS_LOOK, "Pcbbbd", RESULT_ENTRIES, "path order stat follow_symlinks resolve dir_fd") \
     ROW(READLINK, readlink, CLASS_LOOK, "pd", RESULT_PATH, "path dir_fd") \
@@ -29,8 +60,22 @@
     ROW(MKDIR, mkdir, CLASS_CHANGE, "pid", RESULT_NONE, "path mode dir_fd") \
     ROW(RMDIR, rmdir, CLASS_CHANGE, "pd", RESULT_NONE, "path dir_fd") \
     ROW(RENAME, rename, CLASS_CHANGE, "ppddi", RESULT_NONE, "src dst src_dir_fd dst_dir_fd flags") \
-    ROW(PATHSYNC, pathsync, CLASS_CHANGE, "pd", RESULT_NONE, "path dir_fd")
+    ROW(REALPATH, realpath, CLASS_LOOK, "pbd", RESULT_PATH, "filename strict dir_fd") \
+    ROW(REMOVE, remove, CLASS_CHANGE, "pd", RESULT_NONE, "path dir_fd") \
+    ROW(MAKEDIRS, makedirs, CLASS_CHANGE, "pibd", RESULT_NONE, "name mode exist_ok dir_fd") \
+    ROW(MKNOD, mknod, CLASS_CHANGE, "pivd", RESULT_NONE, "path mode device dir_fd") \
+    ROW(MKFIFO, mkfifo, CLASS_CHANGE, "pid", RESULT_NONE, "path mode dir_fd") \
+    ROW(LINK, link, CLASS_CHANGE, "ppddb", RESULT_NONE, "src dst src_dir_fd dst_dir_fd follow_symlinks") \
+    ROW(SYMLINK, symlink, CLASS_CHANGE, "ppbd", RESULT_NONE, "src dst target_is_directory dir_fd") \
+    ROW(REPLACE, replace, CLASS_CHANGE, "ppdd", RESULT_NONE, "src dst src_dir_fd dst_dir_fd") \
+    ROW(PATHSYNC, pathsync, CLASS_CHANGE, "pd", RESULT_NONE, "path dir_fd") \
+    ROW(READ_BYTES, read_bytes, CLASS_LOOK, "poOd", RESULT_BYTES, "path offset length dir_fd") \
+    ROW(WRITE_BYTES, write_bytes, CLASS_CHANGE, "pDd", RESULT_INT, "path data dir_fd") \
+    ROW(MSYNC, msync, CLASS_CHANGE, "DoOi", RESULT_NONE, "buffer offset length flags") \
+    ROW(MTOUCH, mtouch, CLASS_LOOK, "DoOi", RESULT_NONE, "buffer offset length flags") \
+    ROW(MLOCK, mlock, CLASS_CHANGE, "DoO", RESULT_NONE, "buffer offset length") \
+    ROW(MLOCKALL, mlockall, CLASS_CHANGE, "i", RESULT_NONE, "flags")
 
-#define OPS_FINGERPRINT "22a2690c6b2b550b"
+#define OPS_FINGERPRINT "aa47099e24fb3fd5"
 
 #endif
