@@ -46,6 +46,11 @@ class Submitter:
         self, operation: int, callback: Callable[[BaseRequest[Any]], object] | None, /, *arguments: Any
     ) -> Request[Any]:
         """Always return a Request; *callback* gets it in a later poll, in the contextvars context of this call."""
+    def post(self, callback: Callable[[BaseRequest[Any]], object] | None, /) -> Request[None]:
+        """Return a `nop` that is finished already, without a worker: the next poll hands it over, by priority."""
+    @property
+    def engine(self) -> Engine:
+        """Whose way in it is."""
     priority: Final[int]
     patience: Final[float | None]
     lane: Final[str]
@@ -64,7 +69,18 @@ class Engine:
         """Wait and poll until nothing is outstanding."""
     def shutdown(self) -> None:
         """Drop what only looks, leave changes to the pool, close the descriptor. Again: no effect."""
-    def submitter(self, *, priority: int = 0, patience: float | None = 5.0, lane: str = "auto") -> Submitter: ...
+    def submitter(
+        self,
+        *,
+        priority: int = 0,
+        patience: float | None = 5.0,
+        lane: str = "auto",
+        hold: Callable[..., Any] | None = None,
+    ) -> Submitter:
+        """Return a way in. While the engine is full, calling it returns ``hold(submitter, operation, *arguments)``.
+
+        Only operations of the class "must" are submitted in any case.
+        """
     def queue(
         self, operation: int, callback: Callable[[BaseRequest[Any]], object] | None, /, *arguments: Any
     ) -> Request[Any]:
@@ -74,6 +90,13 @@ class Engine:
     """Called with a request's waiter when the request is done. Set by the front end."""
     on_error: Callable[[BaseException, BaseRequest[Any]], object] | None
     """Called with the exception of a callback, and its request. None: `sys.unraisablehook`."""
+    on_room: Callable[[], object] | None
+    """Called after a poll, or a cancel that ended a request, while *max_outstanding* is set and the engine not full."""
+    max_outstanding: int
+    """Requests under way after which it is full; 0 is no limit."""
+    @property
+    def full(self) -> bool:
+        """Whether *max_outstanding* requests are under way."""
     max_poll_reqs: int
     """Results that one poll hands over at most; 0 is no limit."""
     max_poll_time: float

@@ -100,6 +100,15 @@ class Request(Generic[T]):
         """
         raise NotImplementedError
 
+    @property
+    def group(self) -> Any:
+        """The `Group` that it is a member of, while it is not done; None otherwise."""
+        raise NotImplementedError
+
+    @group.setter
+    def group(self, group: Any) -> None:
+        raise NotImplementedError
+
     # What adapters need, and nobody else.
 
     def attach(self, waiter: Any) -> None:

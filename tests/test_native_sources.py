@@ -8,7 +8,9 @@ import pytest
 NATIVE = Path(__file__).parent.parent / "core" / "_native"
 
 # The files whose functions run on worker threads, and are tested as plain C programs.
-PLAIN = {"listing.c", "notifier.c", "ops.c", "pool.c", "requests.c", "wakefd.c", "workers.c"}
+OPERATIONS = {path.name for path in NATIVE.glob("ops*.c")}
+THREADS = {"notifier.c", "pool.c", "requests.c", "waiting.c", "wakefd.c", "workers.c"}
+PLAIN = {"listing.c", *OPERATIONS, *THREADS}
 
 
 def includes(name: str) -> set[str]:
@@ -35,10 +37,10 @@ def test_the_files_of_the_workers_are_there():
 
 
 def test_operations_know_of_threads_only_the_wait_that_can_be_cancelled():
-    calls = set(re.findall(r"\b(pool_\w+)\(", (NATIVE / "ops.c").read_text()))
+    calls = {call for name in OPERATIONS for call in re.findall(r"\b(pool_\w+)\(", (NATIVE / name).read_text())}
     assert calls == {"pool_wait_ready"}
 
 
 def test_the_pool_knows_nothing_of_files():
-    text = "".join((NATIVE / name).read_text() for name in ("pool.c", "workers.c", "requests.c"))
+    text = "".join((NATIVE / name).read_text() for name in THREADS)
     assert not re.search(r"\b(openat|fstatat|pread|pwrite|unlinkat|getdents64)\b", text)

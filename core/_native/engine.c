@@ -1,4 +1,4 @@
-/* Engine: one thread's requests. Submitting is submit.c's, polling poll.c's. */
+/* Engine: one thread's requests. Submitting is submit.c's, polling poll.c's, attributes engine_settings.c's. */
 #include "native.h"
 
 #include <structmember.h>
@@ -47,11 +47,11 @@ let_go(struct engine *engine)
     return object;
 }
 
-/* Wake the waiter of one that was let go; the first exception that is none of a callback's is kept for the caller. */
+/* Tell of one that was let go; the first exception that is none of a callback's is kept for the caller. */
 static void
-wake_let_go(struct request_object *object, PyObject *kept[3])
+tell_let_go(struct request_object *object, PyObject *kept[3])
 {
-    if (object->waiter == NULL)
+    if (object->waiter == NULL && object->group == NULL)
         return;
     request_tell(object);
     if (!PyErr_Occurred())
@@ -93,7 +93,7 @@ shut(struct engine *engine, bool told)
         woken = object->next;
         object->next = NULL;
         if (told)
-            wake_let_go(object, kept);
+            tell_let_go(object, kept);
         Py_DECREF(object);
     }
     engine_free_orphans();
@@ -157,6 +157,7 @@ engine_traverse(struct engine *self, visitproc visit, void *arg)
     Py_VISIT(self->pool);
     Py_VISIT(self->wake);
     Py_VISIT(self->on_error);
+    Py_VISIT(self->on_room);
     if (!self->closed && !anchor_inherited(self->anchor))
         for (struct request_object *object = self->flying; object != NULL; object = object->next)
             Py_VISIT(object);
@@ -172,6 +173,7 @@ engine_clear(struct engine *self)
     shut(self, false);
     Py_CLEAR(self->wake);
     Py_CLEAR(self->on_error);
+    Py_CLEAR(self->on_room);
     PyErr_Restore(type, value, traceback);
     return 0;
 }
@@ -207,135 +209,6 @@ engine_fileno(struct engine *self, PyObject *Py_UNUSED(ignored))
     return NULL;
 }
 
-static size_t
-count_pending(struct engine *engine)
-{
-    return engine->closed || anchor_inherited(engine->anchor) ? 0 : engine->ready.count + notifier_count(engine->notifier);
-}
-
-/* Its own requests only: the pool is shared. */
-static void
-count_states(struct engine *engine, size_t counts[4])
-{
-    if (engine->closed || anchor_inherited(engine->anchor))
-        return;
-    for (const struct request_object *object = engine->flying; object != NULL; object = object->next)
-        counts[pool_state(engine->anchor->pool, object->request)]++;
-}
-
-static PyObject *
-get_nready(struct engine *self, void *Py_UNUSED(closure))
-{
-    size_t counts[4] = { 0 };
-
-    count_states(self, counts);
-    return PyLong_FromSize_t(counts[REQUEST_QUEUED]);
-}
-
-static PyObject *
-get_npending(struct engine *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromSize_t(count_pending(self));
-}
-
-static PyObject *
-get_pool(struct engine *self, void *Py_UNUSED(closure))
-{
-    return Py_NewRef(self->pool);
-}
-
-static PyObject *
-engine_stats(struct engine *self, PyObject *Py_UNUSED(ignored))
-{
-    struct pool_counts counts = { 0 };
-    size_t states[4] = { 0 };
-    PyObject *requests = PyDict_New();
-    uint64_t total = 0;
-
-    for (int op = 0; op < OP_COUNT && requests != NULL; op++) {
-        PyObject *number;
-        if (self->submitted[op] == 0)
-            continue;
-        total += self->submitted[op];
-        number = PyLong_FromUnsignedLongLong(self->submitted[op]);
-        if (number == NULL || PyDict_SetItemString(requests, request_name((enum op)op), number) < 0)
-            Py_CLEAR(requests);
-        Py_XDECREF(number);
-    }
-    if (requests == NULL)
-        return NULL;
-    count_states(self, states);
-    if (!anchor_inherited(self->anchor))
-        pool_get(self->anchor->pool, NULL, &counts);
-    return Py_BuildValue("{sNsnsnsns{sKsi}sd}", "requests", requests, "queued", (Py_ssize_t)states[REQUEST_QUEUED],
-                         "running", (Py_ssize_t)states[REQUEST_RUNNING], "finished",
-                         (Py_ssize_t)states[REQUEST_FINISHED], "lanes", "pool", (unsigned long long)total, "inline", 0,
-                         "longest_wait", (double)counts.longest_wait * 1e-9);
-}
-
-static PyObject *
-get_callable(struct engine *self, void *closure)
-{
-    PyObject *value = *(PyObject **)((char *)self + (size_t)closure);
-
-    return Py_NewRef(value == NULL ? Py_None : value);
-}
-
-static int
-set_callable(struct engine *self, PyObject *value, void *closure)
-{
-    PyObject **field = (PyObject **)((char *)self + (size_t)closure);
-
-    if (value == NULL || (value != Py_None && !PyCallable_Check(value))) {
-        PyErr_SetString(PyExc_TypeError, "must be callable or None");
-        return -1;
-    }
-    Py_XSETREF(*field, value == Py_None ? NULL : Py_NewRef(value));
-    return 0;
-}
-
-static PyObject *
-get_max_poll_reqs(struct engine *self, void *Py_UNUSED(closure))
-{
-    return PyLong_FromSsize_t(self->max_poll_reqs);
-}
-
-static int
-set_max_poll_reqs(struct engine *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    Py_ssize_t number = value == NULL ? 0 : PyNumber_AsSsize_t(value, PyExc_OverflowError);
-
-    if (value == NULL || (number == -1 && PyErr_Occurred()))
-        return value == NULL ? (PyErr_SetString(PyExc_TypeError, "cannot be deleted"), -1) : -1;
-    if (number < 0) {
-        PyErr_Format(PyExc_ValueError, "max_poll_reqs must be at least 0, not %zd", number);
-        return -1;
-    }
-    self->max_poll_reqs = number;
-    return 0;
-}
-
-static PyObject *
-get_max_poll_time(struct engine *self, void *Py_UNUSED(closure))
-{
-    return PyFloat_FromDouble(self->max_poll_time);
-}
-
-static int
-set_max_poll_time(struct engine *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    double seconds = value == NULL ? 0 : PyFloat_AsDouble(value);
-
-    if (value == NULL || (seconds == -1.0 && PyErr_Occurred()))
-        return value == NULL ? (PyErr_SetString(PyExc_TypeError, "cannot be deleted"), -1) : -1;
-    if (!(seconds >= 0)) {
-        PyErr_Format(PyExc_ValueError, "max_poll_time must be at least 0 seconds, not %R", value);
-        return -1;
-    }
-    self->max_poll_time = seconds > 1e9 ? 1e9 : seconds;
-    return 0;
-}
-
 static PyObject *
 engine_repr(struct engine *self)
 {
@@ -359,23 +232,8 @@ static PyMethodDef engine_methods[] = {
     { "queue", (PyCFunction)(void (*)(void))engine_queue, METH_FASTCALL,
       "queue($self, operation, callback, /, *arguments)\n--\n\nA submitter's queue, with the default options." },
     { "submitter", (PyCFunction)(void (*)(void))engine_submitter, METH_VARARGS | METH_KEYWORDS,
-      "submitter($self, /, *, priority=0, patience=5.0, lane='auto')\n--\n\nA way in with these options." },
+      "submitter($self, /, *, priority=0, patience=5.0, lane='auto', hold=None)\n--\n\nA way in with these options." },
     { "stats", (PyCFunction)engine_stats, METH_NOARGS, "stats($self, /)\n--\n\nCounters." },
-    { 0 },
-};
-
-static PyGetSetDef engine_getset[] = {
-    { "pool", (getter)get_pool, NULL, "The pool it uses.", NULL },
-    { "nready", (getter)get_nready, NULL, "Requests in the queue.", NULL },
-    { "npending", (getter)get_npending, NULL, "Requests that wait to be polled.", NULL },
-    { "wake", (getter)get_callable, (setter)set_callable, "Called with a request's waiter when it is done.",
-      (void *)offsetof(struct engine, wake) },
-    { "on_error", (getter)get_callable, (setter)set_callable, "Called with a callback's exception and its request.",
-      (void *)offsetof(struct engine, on_error) },
-    { "max_poll_reqs", (getter)get_max_poll_reqs, (setter)set_max_poll_reqs, "Results a poll hands over at most.",
-      NULL },
-    { "max_poll_time", (getter)get_max_poll_time, (setter)set_max_poll_time, "Seconds a poll works for at most.",
-      NULL },
     { 0 },
 };
 
@@ -394,7 +252,7 @@ static PyType_Slot engine_slots[] = {
     { Py_tp_repr, engine_repr },
     { Py_tp_methods, engine_methods },
     { Py_tp_members, engine_members },
-    { Py_tp_getset, engine_getset },
+    { Py_tp_getset, engine_settings },
     { Py_tp_doc, "Engine(pool=None)\n--\n\nA notifier descriptor and the requests of one thread." },
     { 0 },
 };

@@ -104,6 +104,14 @@ module_exec(PyObject *module)
         goto fail;
     if (check_stat_result(state) < 0)
         goto fail;
+    if ((state->statvfs_result = (PyTypeObject *)import_from("os", "statvfs_result")) == NULL)
+        goto fail;
+    if ((state->member_done = PyUnicode_InternFromString("_member_done")) == NULL)
+        goto fail;
+    if ((state->statx = import_from("anyaio._results", "Statx")) == NULL)
+        goto fail;
+    if ((state->extent = import_from("anyaio._results", "Extent")) == NULL)
+        goto fail;
     if ((request = import_from("anyaio._request", "Request")) == NULL)
         goto fail;
     if ((state->cancelled = import_from("anyaio._request", "Cancelled")) == NULL)
@@ -138,6 +146,10 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->request_type);
     Py_VISIT(state->direntry_type);
     Py_VISIT(state->stat_result);
+    Py_VISIT(state->statvfs_result);
+    Py_VISIT(state->member_done);
+    Py_VISIT(state->statx);
+    Py_VISIT(state->extent);
     Py_VISIT(state->cancelled);
     Py_VISIT(state->outcome);
     Py_VISIT(state->default_pool);
@@ -155,6 +167,10 @@ module_clear(PyObject *module)
     Py_CLEAR(state->request_type);
     Py_CLEAR(state->direntry_type);
     Py_CLEAR(state->stat_result);
+    Py_CLEAR(state->statvfs_result);
+    Py_CLEAR(state->member_done);
+    Py_CLEAR(state->statx);
+    Py_CLEAR(state->extent);
     Py_CLEAR(state->cancelled);
     Py_CLEAR(state->outcome);
     Py_CLEAR(state->default_pool);

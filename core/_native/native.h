@@ -13,7 +13,9 @@
 
 struct state {
     PyTypeObject *pool_type, *engine_type, *submitter_type, *request_type, *direntry_type;
-    PyTypeObject *stat_result; /* os.stat_result */
+    PyTypeObject *stat_result, *statvfs_result; /* of os */
+    PyObject *statx, *extent;  /* anyaio._results' */
+    PyObject *member_done;     /* the name of a group's method */
     PyObject *cancelled;       /* anyaio._request.Cancelled */
     PyObject *outcome;         /* anyaio._request.Outcome */
     PyObject *default_pool;    /* NULL until it is asked for */
@@ -44,10 +46,10 @@ struct engine {
     struct notifier *notifier;
     struct queue ready;            /* collected from the notifier, not handed over yet */
     struct request_object *flying; /* what is not done; each counted */
-    PyObject *wake, *on_error;     /* NULL for None */
+    PyObject *wake, *on_error, *on_room; /* NULL for None */
     bool closed;
     Py_ssize_t nreqs;
-    Py_ssize_t max_poll_reqs;
+    Py_ssize_t max_poll_reqs, max_outstanding; /* 0: no limit */
     double max_poll_time;
     uint64_t submitted[OP_COUNT];
     PyObject *weak_references;
@@ -63,6 +65,7 @@ struct submitter {
     vectorcallfunc vectorcall;
     struct engine *engine;
     PyObject *lane;
+    PyObject *hold; /* called in place of a submit while the engine is full; NULL for None */
     struct options options;
 };
 
@@ -75,6 +78,7 @@ struct request_object {
     struct request *request; /* NULL when it is the pool's alone, or its result was built */
     PyObject *callback, *context;
     PyObject *waiter;
+    PyObject *group;
     PyObject *paths;   /* the caller's path object, or a tuple of two; NULL without */
     PyObject *value;   /* the result or the exception, once built */
     uint64_t deadline; /* of the patience with a cancelled change; 0 without */
@@ -91,9 +95,12 @@ struct request_object {
 };
 
 /* convert.c */
-struct pins;
 int convert_arguments(struct request_object *object, struct request *request, PyObject *const *arguments,
                       Py_ssize_t count);
+
+/* convert_buffers.c */
+enum { CONTROL_IN_PLACE = 4 }; /* which number tells that the buffer of fcntl and ioctl is changed in place */
+void convert_copy_back(struct request *request); /* what the kernel wrote, to the caller's buffer, while it is pinned */
 void convert_unpin(struct request *request);
 
 /* results.c */
@@ -103,10 +110,14 @@ PyObject *results_name(const char *name, Py_ssize_t length, bool bytes);
 
 /* request_type.c */
 extern PyType_Spec request_spec;
-void request_detach(struct request_object *object, enum status status); /* done, without a call of anybody */
-void request_tell(struct request_object *object);                       /* wake the waiter, call the callback */
 void request_abandon(struct request_object *object);
 void request_discard(struct request *request); /* free one that nobody waits for */
+
+/* tell.c. A KeyboardInterrupt and its like may be set after those that tell. */
+void request_detach(struct request_object *object, enum status status); /* done, without a call of anybody */
+void request_tell(struct request_object *object);                       /* waiter, callback, group */
+void request_tell_taken_back(struct request_object *object);            /* waiter, group */
+void engine_tell_room(struct engine *engine);                           /* if there is some */
 
 /* anchor.c */
 struct anchor *anchor_new(struct engine *engine, struct state *state, struct pool *pool); /* NULL without memory */
@@ -117,10 +128,20 @@ void anchor_error(struct anchor *anchor, PyObject *where); /* deal with the exce
 void anchor_dispose(struct anchor *anchor, int fd);        /* close a descriptor that nobody took, in a worker */
 int engine_check_open(const struct engine *engine);
 
+static inline bool
+engine_full(const struct engine *engine)
+{
+    return engine->max_outstanding > 0 && engine->nreqs >= engine->max_outstanding;
+}
+
 /* submit.c */
 extern PyType_Spec submitter_spec;
 PyObject *engine_queue(struct engine *self, PyObject *const *arguments, Py_ssize_t count);
 PyObject *engine_submitter(struct engine *self, PyObject *arguments, PyObject *keywords);
+
+/* engine_settings.c */
+extern PyGetSetDef engine_settings[];
+PyObject *engine_stats(struct engine *self, PyObject *ignored);
 
 /* poll.c */
 PyObject *engine_poll(struct engine *self, PyObject *ignored);

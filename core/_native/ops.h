@@ -4,7 +4,16 @@
 
 #include "request.h"
 
-/* Make the call: sets `value`, `out` and `error`. */
+/* Make the call: sets `value`, `out` and `error`; `set_aside` of a lock that another holds. */
 void ops_run(struct request *request);
+
+/* flock, lockf and ofd_lock. */
+bool ops_is_lock(enum op op);
+
+/* Is it one of these that gives a lock back? */
+bool ops_unlocks(const struct request *request);
+
+/* Give back what a lock request was granted. false if that failed, as when its descriptor was closed meanwhile. */
+bool ops_unlock(struct request *request);
 
 #endif

@@ -42,6 +42,8 @@ deliver(struct request *request)
     }
     /* Done first: to let go of the buffers may run anybody's code, which finds it so. */
     request_detach(object, request->interrupted ? STATUS_NEVER_RAN : STATUS_COMPLETED);
+    if (request_result_of((enum op)request->op) == RESULT_CONTROL)
+        convert_copy_back(request);
     convert_unpin(request);
     request_tell(object);
     Py_DECREF(object);
@@ -151,11 +153,11 @@ engine_poll(struct engine *self, PyObject *Py_UNUSED(ignored))
         if (until != 0 && clock_now() >= until)
             break;
     }
-    Py_DECREF(self);
-    return PyLong_FromSsize_t(count);
 fail:
+    if (self->max_outstanding > 0 && !anchor_inherited(self->anchor))
+        engine_tell_room(self);
     Py_DECREF(self);
-    return NULL;
+    return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(count);
 }
 
 /* 1: something waits to be polled; 0: not in this time; -1: an exception. */

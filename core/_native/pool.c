@@ -122,6 +122,11 @@ pool_drop(struct pool *pool)
         workers_finish_unrun(pool, request, must ? request->error : ECANCELED);
         pthread_mutex_unlock(&pool->lock);
     }
+    for (struct request *request; (request = waiting_pop(pool)) != NULL;) {
+        pthread_mutex_lock(&pool->lock);
+        workers_finish_unrun(pool, request, ECANCELED);
+        pthread_mutex_unlock(&pool->lock);
+    }
     for (struct alarm *alarm; (alarm = pool->alarms) != NULL;) {
         pool->alarms = alarm->next;
         notifier_drop(alarm->notifier);
@@ -162,6 +167,7 @@ pool_get(struct pool *pool, struct pool_settings *settings, struct pool_counts *
             .threads = pool->nthreads,
             .idle = pool->nidle,
             .running = pool->running,
+            .waiting_locks = pool->locks.count,
             .queued = pool->queue.count,
             .changes = pool->changes,
             .longest_wait = pool->longest_wait,
@@ -237,7 +243,7 @@ pool_drop_looks(void)
     pthread_mutex_lock(&registry.lock);
     for (struct pool *pool = registry.head; pool != NULL; pool = pool->next) {
         pthread_mutex_lock(&pool->lock);
-        while ((request = pop_look(pool)) != NULL)
+        while ((request = pop_look(pool)) != NULL || (request = waiting_pop(pool)) != NULL)
             workers_finish_unrun(pool, request, ECANCELED);
         for (struct worker *worker = pool->workers; worker != NULL; worker = worker->next)
             if (worker->request != NULL && worker->request->interruptible && worker->request->reading)

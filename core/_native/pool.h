@@ -18,7 +18,8 @@ struct pool_settings {
 
 struct pool_counts {
     unsigned threads, idle, running;
-    size_t queued, changes;    /* changes: queued or running ones, closes included */
+    size_t queued, waiting_locks;
+    size_t changes;            /* queued or running ones, closes included */
     uint64_t longest_wait;     /* ns that a request waited for a worker at most */
     uint64_t finished;
     unsigned start_failures;

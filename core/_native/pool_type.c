@@ -235,8 +235,8 @@ pool_stats(struct pool_object *self, PyObject *Py_UNUSED(ignored))
     if (check_pool(self) < 0 || (rows = stuck(self->pool)) == NULL)
         return NULL;
     pool_get(self->pool, &settings, &counts);
-    return Py_BuildValue("{sIsIsnsIsNsIsIsdsdsI}", "threads", counts.threads, "idle", counts.idle, "queued",
-                         (Py_ssize_t)counts.queued, "running", counts.running, "stuck", rows, "max_parallel",
+    return Py_BuildValue("{sIsIsnsnsIsNsIsIsdsdsI}", "threads", counts.threads, "idle", counts.idle, "queued",
+                         (Py_ssize_t)counts.queued, "waiting_locks", (Py_ssize_t)counts.waiting_locks, "running", counts.running, "stuck", rows, "max_parallel",
                          settings.max_parallel, "max_idle", settings.max_idle, "idle_timeout",
                          (double)settings.idle_timeout * 1e-9, "longest_wait", (double)counts.longest_wait * 1e-9,
                          "start_failures", counts.start_failures);

@@ -20,6 +20,8 @@
 struct notifier;
 struct worker;
 
+#define NO_OFFSET INT64_MIN /* what an O is that the caller left out */
+
 enum { PRIORITY_MIN = -4, PRIORITY_MAX = 4, PRIORITIES = PRIORITY_MAX - PRIORITY_MIN + 1 };
 
 enum request_class { CLASS_LOOK, CLASS_MAKE, CLASS_CHANGE, CLASS_MUST };
@@ -35,6 +37,17 @@ enum request_result {
     RESULT_PATH,    /* `value` bytes at `out`, a path */
     RESULT_NAMES,   /* struct listing at `out`, of which only the names count */
     RESULT_ENTRIES, /* struct listing at `out` */
+    RESULT_TRUTH,   /* `value` */
+    RESULT_ATTRIBUTES, /* `value` bytes at `out`: names, each with its NUL */
+    RESULT_CONTROL, /* `value`; of a buffer argument also its copy at `out`, as the call has left it */
+    RESULT_STATVFS, /* struct statvfs at `out` */
+    RESULT_STATX,   /* struct statx at `out` */
+    RESULT_EXTENTS, /* `value` struct extents at `out` */
+};
+
+struct extent {
+    uint64_t logical, physical, length;
+    uint32_t flags;
 };
 
 #define OPS_ENUM(NUMBER, name, request_class, shape, result, parameters) OP_##NUMBER,
@@ -57,13 +70,16 @@ struct request {
     bool reading;                /* that is to read: without anybody who wants the bytes it must not */
     bool unwanted;               /* a cancel came while it ran; guarded by the pool's lock */
     bool interrupted;            /* it was told so in time, or dropped at exit, and did nothing */
+    bool set_aside;              /* the lock that it wants is another's: it is to be tried again */
+    bool waits;                  /* it is among the pool's waiting locks; guarded by the pool's lock */
+    bool waited;                 /* it has been there */
     int error;                   /* errno of the failed call, or 0 */
 
     /* Arguments: the n-th of its kind in the operation's shape. */
-    int fd[2];     /* f, d, and P (-1 when it is a path) */
-    int64_t n[4];  /* i, z, o, b, c; and s in nanoseconds */
-    char *path[2]; /* p, and P (NULL when it is a descriptor); owned */
-    struct iovec *iov; /* D, W, B; owned, what it points to is pinned */
+    int fd[2];     /* f, d, and P or Q (-1 when it is a path) */
+    int64_t n[5];  /* i, u, z, o, b, c, g, v, a; O with NO_OFFSET; s in ns; t and n as seconds and ns of both times */
+    char *path[2]; /* p, and P or Q (NULL when it is a descriptor); owned. An attribute's name (x) is the second */
+    struct iovec *iov; /* D, W, B, a; owned, what it points to is pinned */
     int iovcnt;
 
     int64_t value; /* what the call returned; what has been written so far while the rest waits for room */

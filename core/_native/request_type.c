@@ -1,6 +1,8 @@
 /* Request: what the caller holds of one. Everything here runs on its engine's thread, but deallocation. */
 #include "native.h"
 
+#include "ops.h"
+
 #include <errno.h>
 
 /* ---- ending ---- */
@@ -12,100 +14,23 @@ request_discard(struct request *request)
     request_free(request);
 }
 
-/* Off the engine's list, for whatever reason. The list's reference is given to the caller. */
-static void
-unlink_flying(struct request_object *object)
+/* Has it got a lock? */
+static bool
+grants_lock(const struct request *request)
 {
-    struct engine *engine = object->anchor->engine;
-
-    if (object->prev != NULL)
-        object->prev->next = object->next;
-    else
-        engine->flying = object->next;
-    if (object->next != NULL)
-        object->next->prev = object->prev;
-    object->next = object->prev = NULL;
-    engine->nreqs--;
+    return request->error == 0 && !request->interrupted && ops_is_lock((enum op)request->op)
+           && request->request_class != CLASS_MUST;
 }
 
-/* The list's reference is given to the caller. */
-void
-request_detach(struct request_object *object, enum status status)
-{
-    object->status = (uint8_t)status;
-    object->done = true;
-    object->deadline = 0;
-    unlink_flying(object);
-}
-
-static void
-call_waiter(struct request_object *object)
-{
-    struct engine *engine = object->anchor->engine;
-    PyObject *waiter = object->waiter, *wake = engine == NULL ? NULL : Py_XNewRef(engine->wake), *result = NULL;
-
-    object->waiter = NULL;
-    if (waiter == NULL || wake == NULL)
-        goto done;
-    if ((result = PyObject_CallOneArg(wake, waiter)) == NULL)
-        anchor_error(object->anchor, (PyObject *)object);
-done:
-    Py_XDECREF(result);
-    Py_XDECREF(wake);
-    Py_XDECREF(waiter);
-}
-
-static void
-call_callback(struct request_object *object)
-{
-    PyObject *callback = object->callback, *context = object->context, *result = NULL;
-
-    object->callback = object->context = NULL;
-    if (callback == NULL)
-        goto done;
-    if (context != NULL && PyContext_Enter(context) < 0) {
-        anchor_error(object->anchor, (PyObject *)object);
-        goto done;
-    }
-    result = PyObject_CallOneArg(callback, (PyObject *)object);
-    if (result == NULL)
-        anchor_error(object->anchor, (PyObject *)object);
-    if (context != NULL) {
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        if (PyContext_Exit(context) < 0)
-            anchor_error(object->anchor, (PyObject *)object);
-        if (type != NULL)
-            PyErr_Restore(type, value, traceback);
-    }
-done:
-    Py_XDECREF(result);
-    Py_XDECREF(callback);
-    Py_XDECREF(context);
-}
-
-/* A KeyboardInterrupt and its like may be set afterwards. */
-void
-request_tell(struct request_object *object)
-{
-    call_waiter(object);
-    if (PyErr_Occurred()) {
-        /* The callback is not lost with the exception that leaves poll. */
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        call_callback(object);
-        if (PyErr_Occurred())
-            PyErr_WriteUnraisable((PyObject *)object);
-        PyErr_Restore(type, value, traceback);
-        return;
-    }
-    call_callback(object);
-}
-
-/* A descriptor that nobody will take is closed, by a worker. Was there one? */
+/* A descriptor that nobody will take is closed, by a worker. A lock is given back here and now: a moment later another
+ * file could have the descriptor's number. Was there one of them? */
 static bool
 dispose_of(struct anchor *anchor, struct request *request)
 {
+    if (grants_lock(request)) {
+        ops_unlock(request);
+        return true;
+    }
     if (request->error != 0 || request->value < 0 || request_result_of((enum op)request->op) != RESULT_FD)
         return false;
     anchor_dispose(anchor, (int)request->value);
@@ -134,12 +59,12 @@ take_back(struct request_object *object)
         status = STATUS_ABANDONED;
         break;
     case CANCEL_FINISHED:
-        if (request->request_class >= CLASS_CHANGE)
+        if (request->request_class >= CLASS_CHANGE && !grants_lock(request))
             return false;
+        status = grants_lock(request) ? STATUS_NEVER_RAN : STATUS_ABANDONED;
         engine_unlist(engine, request);
         dispose_of(object->anchor, request);
         freed = request;
-        status = STATUS_ABANDONED;
         break;
     case CANCEL_REFUSED:
         if (object->deadline != 0 || object->patience < 0)
@@ -296,11 +221,38 @@ get_outcome(struct request_object *object, void *Py_UNUSED(closure))
 static void
 dispose(struct request_object *object)
 {
-    if (object->done && object->request != NULL && dispose_of(object->anchor, object->request))
-        object->disposed = true;
+    bool lock;
+
+    if (!object->done || object->request == NULL || object->disposed)
+        return;
+    lock = grants_lock(object->request);
+    if (!dispose_of(object->anchor, object->request))
+        return;
+    object->disposed = true;
+    if (lock)
+        object->status = STATUS_NEVER_RAN;
 }
 
 /* ---- methods ---- */
+
+static void
+tell_room(struct request_object *object)
+{
+    struct engine *engine = object->anchor->engine;
+
+    if (object->done && engine != NULL && engine->max_outstanding > 0)
+        engine_tell_room(engine);
+}
+
+/* With the reference that the engine's list had; -1 with an exception that leaves the call. */
+static int
+tell_taken_back(struct request_object *object)
+{
+    request_tell_taken_back(object);
+    tell_room(object);
+    Py_DECREF(object);
+    return PyErr_Occurred() ? -1 : 0;
+}
 
 static PyObject *
 request_withdraw(struct request_object *object, PyObject *Py_UNUSED(ignored))
@@ -310,8 +262,7 @@ request_withdraw(struct request_object *object, PyObject *Py_UNUSED(ignored))
     if (!take_back(object))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
     Py_CLEAR(object->waiter);
-    Py_DECREF(object);
-    Py_RETURN_TRUE;
+    return tell_taken_back(object) < 0 ? NULL : Py_NewRef(Py_True);
 }
 
 static PyObject *
@@ -321,9 +272,7 @@ request_cancel(struct request_object *object, PyObject *Py_UNUSED(ignored))
         return NULL;
     if (!take_back(object))
         return PyErr_Occurred() ? NULL : Py_NewRef(Py_False);
-    call_waiter(object);
-    Py_DECREF(object);
-    return PyErr_Occurred() ? NULL : Py_NewRef(Py_True);
+    return tell_taken_back(object) < 0 ? NULL : Py_NewRef(Py_True);
 }
 
 static PyObject *
@@ -332,6 +281,7 @@ request_abandon_method(struct request_object *object, PyObject *Py_UNUSED(ignore
     if (anchor_check(object->anchor) < 0)
         return NULL;
     request_abandon(object);
+    tell_room(object);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
@@ -346,7 +296,7 @@ request_attach(struct request_object *object, PyObject *waiter)
     }
     object->waiter = Py_NewRef(waiter);
     if (object->done)
-        call_waiter(object);
+        request_tell_taken_back(object);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
@@ -379,9 +329,11 @@ request_settle(struct request_object *object, PyObject *error)
         return NULL;
     Py_CLEAR(object->waiter);
     if (take_back(object))
-        Py_DECREF(object);
-    else if (!object->done)
+        tell_taken_back(object);
+    else if (!object->done) {
         request_abandon(object);
+        tell_room(object);
+    }
     if (PyErr_Occurred())
         return NULL;
     dispose(object);
@@ -455,6 +407,19 @@ set_callback(struct request_object *object, PyObject *callback, void *Py_UNUSED(
 }
 
 static PyObject *
+get_group(struct request_object *object, void *Py_UNUSED(closure))
+{
+    return Py_NewRef(object->group == NULL ? Py_None : object->group);
+}
+
+static int
+set_group(struct request_object *object, PyObject *group, void *Py_UNUSED(closure))
+{
+    Py_XSETREF(object->group, group == NULL || group == Py_None ? NULL : Py_NewRef(group));
+    return 0;
+}
+
+static PyObject *
 request_repr(struct request_object *object)
 {
     return PyUnicode_FromFormat("<anyaio request %s %s>", request_name((enum op)object->op), state_name(object));
@@ -469,6 +434,7 @@ request_traverse(struct request_object *object, visitproc visit, void *arg)
     Py_VISIT(object->callback);
     Py_VISIT(object->context);
     Py_VISIT(object->waiter);
+    Py_VISIT(object->group);
     Py_VISIT(object->paths);
     Py_VISIT(object->value);
     return 0;
@@ -480,6 +446,7 @@ request_clear(struct request_object *object)
     Py_CLEAR(object->callback);
     Py_CLEAR(object->context);
     Py_CLEAR(object->waiter);
+    Py_CLEAR(object->group);
     Py_CLEAR(object->paths);
     Py_CLEAR(object->value);
     return 0;
@@ -491,7 +458,8 @@ request_dealloc(struct request_object *object)
     PyTypeObject *type = Py_TYPE(object);
 
     PyObject_GC_UnTrack(object);
-    if (object->anchor != NULL && !anchor_inherited(object->anchor))
+    if (object->anchor != NULL && object->request != NULL && !anchor_inherited(object->anchor)
+        && !grants_lock(object->request)) /* who drops the request may have taken the lock all the same */
         dispose(object);
     if (object->request != NULL)
         request_discard(object->request);
@@ -508,6 +476,7 @@ static PyGetSetDef getset[] = {
     { "state", (getter)get_state, NULL, "Where it is: queued, parked, running, finished or done.", NULL },
     { "outcome", (getter)get_outcome, NULL, "What it did, once it is done; None before that.", NULL },
     { "callback", (getter)get_callback, (setter)set_callback, "Called with this request when it is polled.", NULL },
+    { "group", (getter)get_group, (setter)set_group, "The group that it is a member of, while it is not done.", NULL },
     { 0 },
 };
 

@@ -85,12 +85,16 @@ cancel(struct pool *pool, struct request *request, enum how how)
     case REQUEST_QUEUED:
         if (request->request_class == CLASS_MUST && how == BY_CLASS)
             return CANCEL_REFUSED;
-        if (request->request_class == CLASS_MUST || (changes && how == RELEASE)) {
+        if (request->request_class == CLASS_MUST || (changes && how == RELEASE && !request->waits)) {
             leave_to_worker(request);
             return CANCEL_ABANDONED;
         }
-        workers_remove(pool, request);
-        pool->changes -= changes;
+        if (request->waits)
+            waiting_remove(pool, request);
+        else {
+            workers_remove(pool, request);
+            pool->changes -= changes;
+        }
         request->state = REQUEST_NEW;
         return CANCEL_TAKEN_BACK;
     case REQUEST_RUNNING:

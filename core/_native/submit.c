@@ -21,6 +21,38 @@ new_object(struct engine *engine, struct options options, enum op op)
     return object;
 }
 
+/* It is under way: the engine's list has a reference. */
+static void
+enlist(struct engine *engine, struct request_object *object)
+{
+    object->next = engine->flying;
+    if (object->next != NULL)
+        object->next->prev = object;
+    engine->flying = (struct request_object *)Py_NewRef(object);
+    engine->nreqs++;
+    engine->submitted[object->op]++;
+}
+
+static int
+check_callback(enum op op, PyObject *callback)
+{
+    if (callback == Py_None || PyCallable_Check(callback))
+        return 0;
+    PyErr_Format(PyExc_TypeError, "%s: callback must be callable or None, not %.200s", request_name(op),
+                 Py_TYPE(callback)->tp_name);
+    return -1;
+}
+
+static int
+keep_callback(struct request_object *object, PyObject *callback)
+{
+    if (callback == Py_None)
+        return 0;
+    object->callback = Py_NewRef(callback);
+    object->context = PyContext_CopyCurrent();
+    return object->context == NULL ? -1 : 0;
+}
+
 /* New reference. */
 static struct request_object *
 submit(struct engine *engine, struct options options, PyObject *number, PyObject *callback,
@@ -38,10 +70,8 @@ submit(struct engine *engine, struct options options, PyObject *number, PyObject
         return NULL;
     if (op < 0 || op >= OP_COUNT)
         return (void *)PyErr_Format(PyExc_ValueError, "there is no operation of this number");
-    if (callback != Py_None && !PyCallable_Check(callback))
-        return (void *)PyErr_Format(PyExc_TypeError, "%s: callback must be callable or None, not %.200s",
-                                    request_name((enum op)op), Py_TYPE(callback)->tp_name);
-
+    if (check_callback((enum op)op, callback) < 0)
+        return NULL;
     if ((object = new_object(engine, options, (enum op)op)) == NULL)
         goto fail;
     if ((request = request_new((enum op)op)) == NULL) {
@@ -50,11 +80,8 @@ submit(struct engine *engine, struct options options, PyObject *number, PyObject
     }
     if (convert_arguments(object, request, arguments, count) < 0)
         goto fail;
-    if (callback != Py_None) {
-        object->callback = Py_NewRef(callback);
-        if ((object->context = PyContext_CopyCurrent()) == NULL)
-            goto fail;
-    }
+    if (keep_callback(object, callback) < 0)
+        goto fail;
     /* Converting may have run code of the caller's: __fspath__, __index__, __buffer__. */
     if (engine_check_open(engine) < 0)
         goto fail;
@@ -67,12 +94,7 @@ submit(struct engine *engine, struct options options, PyObject *number, PyObject
         PyErr_Format(PyExc_RuntimeError, "no worker thread can be started: %s", strerror(error));
         goto fail;
     }
-    object->next = engine->flying;
-    if (object->next != NULL)
-        object->next->prev = object;
-    engine->flying = (struct request_object *)Py_NewRef(object);
-    engine->nreqs++;
-    engine->submitted[op]++;
+    enlist(engine, object);
     return object;
 fail:
     if (request != NULL)
@@ -81,15 +103,50 @@ fail:
     return NULL;
 }
 
+enum { MOST_ARGUMENTS = 15 };
+
+static const uint8_t classes[OP_COUNT] = {
+#define OPS_ROW(NUMBER, name, request_class, shape, result, parameters) [OP_##NUMBER] = request_class,
+    OPS(OPS_ROW)
+#undef OPS_ROW
+};
+
+/* Shall the front end wait before it submits? What must run is submitted in any case. */
+static bool
+holds(const struct submitter *self, PyObject *number)
+{
+    long op;
+
+    if (self->hold == NULL || !engine_full(self->engine) || !PyLong_Check(number))
+        return false;
+    op = PyLong_AsLong(number);
+    if (op == -1)
+        PyErr_Clear();
+    return op >= 0 && op < OP_COUNT && classes[op] != CLASS_MUST;
+}
+
+static PyObject *
+call_hold(struct submitter *self, PyObject *const *arguments, Py_ssize_t count)
+{
+    PyObject *all[MOST_ARGUMENTS + 1] = { (PyObject *)self };
+
+    if (engine_check_open(self->engine) < 0)
+        return NULL;
+    memcpy(all + 1, arguments, (size_t)count * sizeof *all);
+    return PyObject_Vectorcall(self->hold, all, (size_t)count + 1, NULL);
+}
+
 static PyObject *
 submitter_call(struct submitter *self, PyObject *const *arguments, size_t count_and_flag, PyObject *keywords)
 {
     Py_ssize_t count = PyVectorcall_NARGS(count_and_flag);
 
-    if (count < 1 || (keywords != NULL && PyTuple_GET_SIZE(keywords) > 0)) {
+    if (count < 1 || count > MOST_ARGUMENTS || (keywords != NULL && PyTuple_GET_SIZE(keywords) > 0)) {
         PyErr_SetString(PyExc_TypeError, "submit takes an operation and its arguments by position");
         return NULL;
     }
+    if (holds(self, arguments[0]))
+        return call_hold(self, arguments, count);
     return (PyObject *)submit(self->engine, self->options, arguments[0], Py_None, arguments + 1, count - 1);
 }
 
@@ -107,6 +164,40 @@ static PyObject *
 submitter_queue(struct submitter *self, PyObject *const *arguments, Py_ssize_t count)
 {
     return queue(self->engine, self->options, arguments, count);
+}
+
+/* A nop that is finished already: it goes to the notifier, and no worker sees it. */
+static PyObject *
+submitter_post(struct submitter *self, PyObject *callback)
+{
+    struct engine *engine = self->engine;
+    struct request_object *object = NULL;
+    struct request *request = NULL;
+
+    if (engine_check_open(engine) < 0 || check_callback(OP_NOP, callback) < 0)
+        return NULL;
+    if ((object = new_object(engine, self->options, OP_NOP)) == NULL)
+        goto fail;
+    if ((request = request_new(OP_NOP)) == NULL) {
+        PyErr_NoMemory();
+        goto fail;
+    }
+    if (keep_callback(object, callback) < 0)
+        goto fail;
+    request->priority = self->options.priority;
+    request->notifier = engine->notifier;
+    request->owner = object;
+    request->state = REQUEST_FINISHED;
+    object->request = request;
+    enlist(engine, object);
+    notifier_hold(engine->notifier);
+    notifier_push(engine->notifier, request);
+    return (PyObject *)object;
+fail:
+    if (request != NULL)
+        request_discard(request);
+    Py_XDECREF(object);
+    return NULL;
 }
 
 /* With the default options, and without a submitter: the engine must not refer to one that refers to it. */
@@ -127,13 +218,14 @@ submitter_traverse(struct submitter *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->engine);
+    Py_VISIT(self->hold);
     return 0;
 }
 
 static int
 submitter_clear(struct submitter *self)
 {
-    (void)self; /* the engine breaks the cycle */
+    Py_CLEAR(self->hold); /* another cycle the engine breaks */
     return 0;
 }
 
@@ -145,6 +237,7 @@ submitter_dealloc(struct submitter *self)
     PyObject_GC_UnTrack(self);
     Py_XDECREF(self->engine);
     Py_XDECREF(self->lane);
+    Py_XDECREF(self->hold);
     type->tp_free(self);
     Py_DECREF(type);
 }
@@ -152,12 +245,15 @@ submitter_dealloc(struct submitter *self)
 static PyMethodDef submitter_methods[] = {
     { "queue", (PyCFunction)(void (*)(void))submitter_queue, METH_FASTCALL,
       "queue($self, operation, callback, /, *arguments)\n--\n\nAlways return a Request; the callback gets it later." },
+    { "post", (PyCFunction)submitter_post, METH_O,
+      "post($self, callback, /)\n--\n\nReturn a nop that is finished already: the next poll hands it over." },
     { 0 },
 };
 
 static PyMemberDef submitter_members[] = {
     { "__vectorcalloffset__", T_PYSSIZET, offsetof(struct submitter, vectorcall), READONLY, NULL },
     { "priority", T_BYTE, offsetof(struct submitter, options.priority), READONLY, "Of its requests, from -4 to 4." },
+    { "engine", T_OBJECT, offsetof(struct submitter, engine), READONLY, "Whose way in it is." },
     { "lane", T_OBJECT, offsetof(struct submitter, lane), READONLY, "\"auto\" or \"pool\"." },
     { 0 },
 };
@@ -208,15 +304,17 @@ read_patience(PyObject *object, double *patience)
 PyObject *
 engine_submitter(struct engine *self, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = { "priority", "patience", "lane", NULL };
-    PyObject *patience_object = NULL, *lane = NULL;
+    static char *names[] = { "priority", "patience", "lane", "hold", NULL };
+    PyObject *patience_object = NULL, *lane = NULL, *hold = Py_None;
     int priority = default_options.priority;
     double patience = default_options.patience;
     struct submitter *submitter;
 
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$iOU:submitter", names, &priority, &patience_object,
-                                     &lane))
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$iOUO:submitter", names, &priority, &patience_object,
+                                     &lane, &hold))
         return NULL;
+    if (hold != Py_None && !PyCallable_Check(hold))
+        return PyErr_Format(PyExc_TypeError, "hold must be callable or None, not %.200s", Py_TYPE(hold)->tp_name);
     if (priority < PRIORITY_MIN || priority > PRIORITY_MAX)
         return PyErr_Format(PyExc_ValueError, "priority must be from -4 to 4, not %d", priority);
     if (patience_object != NULL && read_patience(patience_object, &patience) < 0)
@@ -230,6 +328,7 @@ engine_submitter(struct engine *self, PyObject *arguments, PyObject *keywords)
     submitter->vectorcall = (vectorcallfunc)submitter_call;
     submitter->engine = (struct engine *)Py_NewRef(self);
     submitter->options = (struct options){ .patience = patience, .priority = (int8_t)priority };
+    submitter->hold = hold == Py_None ? NULL : Py_NewRef(hold);
     submitter->lane = lane == NULL ? PyUnicode_FromString("auto") : Py_NewRef(lane);
     return (PyObject *)submitter;
 }

@@ -156,8 +156,8 @@ more_active(struct pool *pool, uint64_t now)
 }
 
 /* See to it that somebody watches the queue and the alarms. Called with the lock held. */
-static enum help
-need_standby(struct pool *pool, uint64_t now)
+enum help
+workers_need_standby(struct pool *pool, uint64_t now)
 {
     if (pool->standby != NULL) {
         if (pool->standby_asleep)
@@ -185,7 +185,7 @@ workers_find_help(struct pool *pool, uint64_t now)
         return HELP_NONE;
     if (pool->active == 0 || overdue(pool, now))
         return more_active(pool, now);
-    return need_standby(pool, now);
+    return workers_need_standby(pool, now);
 }
 
 /* Called without the lock. */
@@ -206,14 +206,23 @@ workers_wake_idle(struct pool *pool)
 
 /* Called with the lock held. */
 static uint64_t
-next_alarm(const struct pool *pool)
+next_event(const struct pool *pool)
 {
     uint64_t when = CLOCK_NEVER;
 
     for (const struct alarm *alarm = pool->alarms; alarm != NULL; alarm = alarm->next)
         if (alarm->when < when)
             when = alarm->when;
+    if (pool->locks.count > 0 && pool->lock_tick < when)
+        when = pool->lock_tick;
     return when;
+}
+
+/* Is there anything that somebody must stand by for? Called with the lock held. */
+static bool
+to_be_watched(const struct pool *pool)
+{
+    return pool->active > 0 || (pool->users > 0 && (pool->alarms != NULL || pool->locks.count > 0));
 }
 
 /* Called with the lock held, which is released meanwhile. */
@@ -271,7 +280,7 @@ pool_alarm(struct pool *pool, struct notifier *notifier, uint64_t when)
     if (pool->standby != NULL)
         pthread_cond_signal(&pool->standby->cond);
     else
-        help = need_standby(pool, clock_now());
+        help = workers_need_standby(pool, clock_now());
     watched = pool->standby != NULL || pool->standby_coming;
     pthread_mutex_unlock(&pool->lock);
     free(fresh);
@@ -301,16 +310,18 @@ stand_by(struct pool *pool, struct worker *self)
     int quiet = 0; /* ticks in a row with nothing that a further worker could take */
 
     pool->standby = self;
-    while (!self->active && (pool->active > 0 || (pool->alarms != NULL && pool->users > 0))) {
-        uint64_t alarm = next_alarm(pool);
+    while (!self->active && to_be_watched(pool)) {
+        uint64_t event = next_event(pool);
         uint64_t until = quiet < QUIET_TICKS ? clock_now() + tick : CLOCK_NEVER;
         uint64_t now;
         bool wanted;
 
         pool->standby_asleep = until == CLOCK_NEVER;
-        clock_wait(&self->cond, &pool->lock, alarm < until ? alarm : until);
+        clock_wait(&self->cond, &pool->lock, event < until ? event : until);
         now = clock_now();
         ring_alarms(pool, now);
+        if (pool->locks.count > 0 && now >= pool->lock_tick)
+            waiting_retry(pool);
         if (overdue(pool, now) || (pool->active == 0 && pool->queue.count > 0))
             break;
         wanted = pool->queue.count > 0 && pool->active < pool->settings.max_parallel;
@@ -408,7 +419,7 @@ next_request(struct pool *pool, struct worker *self, enum help *help)
         pool->idle = self;
         self->stacked = true;
         pool->nidle++;
-        if (pool->standby == NULL && (pool->active > 0 || (pool->alarms != NULL && pool->users > 0)))
+        if (pool->standby == NULL && to_be_watched(pool))
             stand_by(pool, self);
         else {
             until = pool->nidle > pool->settings.max_idle ? now + pool->settings.idle_timeout : CLOCK_NEVER;
@@ -453,6 +464,34 @@ workers_finish_unrun(struct pool *pool, struct request *request, int error)
     pthread_mutex_lock(&pool->lock);
 }
 
+/* After an attempt to get a lock: is the request to be tried again? What a lock is granted to that nobody wants any more
+ * gives it back. Called with the lock held, which is released meanwhile. */
+static bool
+waits_for_lock(struct pool *pool, struct request *request)
+{
+    bool wanted = !request->unwanted && !request->abandoned;
+
+    if (!ops_is_lock((enum op)request->op) || request->request_class == CLASS_MUST)
+        return false;
+    if (wanted && request->set_aside) {
+        waiting_add(pool, request);
+        return true;
+    }
+    if (request->error == 0 && !request->set_aside)
+        waiting_granted(pool);
+    if (wanted || request->error != 0)
+        return false;
+    if (!request->set_aside) {
+        pthread_mutex_unlock(&pool->lock);
+        ops_unlock(request);
+        pthread_mutex_lock(&pool->lock);
+        waiting_retry(pool);
+    }
+    request->interrupted = true;
+    request->error = ECANCELED;
+    return false;
+}
+
 static void *
 worker_main(void *argument)
 {
@@ -478,6 +517,15 @@ worker_main(void *argument)
         self->request = NULL;
         pool->running--;
         request->worker = NULL;
+        if (waits_for_lock(pool, request)) {
+            help = workers_need_standby(pool, clock_now());
+            pthread_mutex_unlock(&pool->lock);
+            workers_give_help(pool, help);
+            pthread_mutex_lock(&pool->lock);
+            continue;
+        }
+        if (request->request_class == CLASS_MUST && pool->locks.count > 0)
+            waiting_retry(pool); /* it has given a lock back, or a descriptor and its locks with it */
         pool->finished++;
         pool->changes -= changes;
         finish_and_unlock(pool, request);

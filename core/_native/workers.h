@@ -5,7 +5,8 @@
  * worker is woken, or a thread started, only when none is active or when the queue is *overdue*: it does not move,
  * because all active workers are in slow calls, or it moves too slowly. Whoever has the lock anyway looks at that: the
  * submitter and a worker that takes a request. For the case that nobody comes by, one idle worker is the *standby*: it
- * sleeps on a timed wait while anything is under way, and keeps the alarms of cancelled requests besides.
+ * sleeps on a timed wait while anything is under way, and keeps the alarms of cancelled requests, and the time to try
+ * waiting locks again, besides.
  *
  * Lock order: registry, a pool, a notifier. No lock is held during a system call, but for those that make a descriptor
  * readable, which cannot block: a notifier's, once a batch, and that of a worker that waits for a descriptor.
@@ -46,6 +47,9 @@ struct pool {
     unsigned nthreads, nidle, active, running, users;
     struct pool_settings settings;
     struct alarm *alarms;
+    struct queue locks;  /* requests that wait for a lock that another holds, see waiting.c */
+    uint64_t lock_tick;  /* when they are tried again, */
+    uint64_t lock_pause; /* and how long after that the next time */
     bool spinning;      /* a worker looks for the next request without the lock, see workers.c */
     unsigned spin_skip, spin_backoff;
     long processors;    /* that are there for us; with one alone a spinning worker only takes it from the others */
@@ -88,11 +92,21 @@ workers_pop(struct pool *pool)
     return request;
 }
 
+/* waiting.c, with the lock held: requests for locks that others hold. */
+void waiting_add(struct pool *pool, struct request *request);
+void waiting_remove(struct pool *pool, struct request *request);
+struct request *waiting_pop(struct pool *pool);   /* the next one, as if it were queued again; NULL: there is none */
+void waiting_retry(struct pool *pool);            /* queue all of them again */
+void waiting_granted(struct pool *pool);          /* one has got its lock: things move */
+
 /* What is to be done once the lock is released. */
 enum help { HELP_NONE, HELP_START_ACTIVE, HELP_START_STANDBY };
 
 /* With the pool's lock held, when a request was queued or taken, or a limit was changed. */
 enum help workers_find_help(struct pool *pool, uint64_t now);
+
+/* With it: have somebody watch the time, for alarms and waiting locks. */
+enum help workers_need_standby(struct pool *pool, uint64_t now);
 
 /* Without it: 0, or the errno of a thread that could not be started. */
 int workers_give_help(struct pool *pool, enum help help);

@@ -1,0 +1,141 @@
+/* The end of a request: it leaves its engine's list, and waiter, callback and group are told, in this order. */
+#include "native.h"
+
+/* Off the engine's list, for whatever reason. The list's reference is given to the caller. */
+static void
+unlink_flying(struct request_object *object)
+{
+    struct engine *engine = object->anchor->engine;
+
+    if (object->prev != NULL)
+        object->prev->next = object->next;
+    else
+        engine->flying = object->next;
+    if (object->next != NULL)
+        object->next->prev = object->prev;
+    object->next = object->prev = NULL;
+    engine->nreqs--;
+}
+
+/* The list's reference is given to the caller. */
+void
+request_detach(struct request_object *object, enum status status)
+{
+    object->status = (uint8_t)status;
+    object->done = true;
+    object->deadline = 0;
+    unlink_flying(object);
+}
+
+static void
+call_waiter(struct request_object *object)
+{
+    struct engine *engine = object->anchor->engine;
+    PyObject *waiter = object->waiter, *wake = engine == NULL ? NULL : Py_XNewRef(engine->wake), *result = NULL;
+
+    object->waiter = NULL;
+    if (waiter == NULL || wake == NULL)
+        goto done;
+    if ((result = PyObject_CallOneArg(wake, waiter)) == NULL)
+        anchor_error(object->anchor, (PyObject *)object);
+done:
+    Py_XDECREF(result);
+    Py_XDECREF(wake);
+    Py_XDECREF(waiter);
+}
+
+static void
+call_callback(struct request_object *object)
+{
+    PyObject *callback = object->callback, *context = object->context, *result = NULL;
+
+    object->callback = object->context = NULL;
+    if (callback == NULL)
+        goto done;
+    if (context != NULL && PyContext_Enter(context) < 0) {
+        anchor_error(object->anchor, (PyObject *)object);
+        goto done;
+    }
+    result = PyObject_CallOneArg(callback, (PyObject *)object);
+    if (result == NULL)
+        anchor_error(object->anchor, (PyObject *)object);
+    if (context != NULL) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        if (PyContext_Exit(context) < 0)
+            anchor_error(object->anchor, (PyObject *)object);
+        if (type != NULL)
+            PyErr_Restore(type, value, traceback);
+    }
+done:
+    Py_XDECREF(result);
+    Py_XDECREF(callback);
+    Py_XDECREF(context);
+}
+
+/* The group that it is a member of. */
+static void
+call_group(struct request_object *object)
+{
+    PyObject *group = object->group, *result;
+
+    object->group = NULL;
+    if (group == NULL)
+        return;
+    result = PyObject_CallMethodOneArg(group, object->anchor->state->member_done, (PyObject *)object);
+    if (result == NULL)
+        anchor_error(object->anchor, (PyObject *)object);
+    Py_XDECREF(result);
+    Py_DECREF(group);
+}
+
+/* The first exception that leaves poll, a KeyboardInterrupt say, keeps nobody from being told. */
+static void
+tell_all_the_same(struct request_object *object, void (*tell)(struct request_object *object))
+{
+    PyObject *type, *value, *traceback;
+
+    PyErr_Fetch(&type, &value, &traceback);
+    tell(object);
+    if (type == NULL)
+        return;
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable((PyObject *)object);
+    PyErr_Restore(type, value, traceback);
+}
+
+void
+request_tell(struct request_object *object)
+{
+    call_waiter(object);
+    tell_all_the_same(object, call_callback);
+    tell_all_the_same(object, call_group);
+}
+
+void
+request_tell_taken_back(struct request_object *object)
+{
+    call_waiter(object);
+    tell_all_the_same(object, call_group);
+}
+
+void
+engine_tell_room(struct engine *engine)
+{
+    PyObject *type, *value, *traceback, *on_room, *result;
+
+    if (engine == NULL || engine->on_room == NULL || engine->closed || engine_full(engine))
+        return;
+    PyErr_Fetch(&type, &value, &traceback);
+    on_room = Py_NewRef(engine->on_room);
+    result = PyObject_CallNoArgs(on_room);
+    if (result == NULL)
+        anchor_error(engine->anchor, on_room);
+    Py_XDECREF(result);
+    Py_DECREF(on_room);
+    if (type == NULL)
+        return;
+    if (PyErr_Occurred())
+        PyErr_WriteUnraisable((PyObject *)engine);
+    PyErr_Restore(type, value, traceback);
+}
