@@ -192,6 +192,10 @@ convert_arguments(struct request_object *object, struct request *request, PyObje
             return -1;
     if (unless[request->op].when != NULL && unless[request->op].when(request))
         request->request_class = (uint8_t)unless[request->op].request_class;
+    if (reader.two_pairs) {
+        PyErr_SetString(PyExc_ValueError, "utime: you may specify either 'times' or 'ns' but not both");
+        return -1;
+    }
     if (check_path(request, reader.op) < 0)
         return -1;
     return checks[request->op] == NULL ? 0 : checks[request->op](request, reader.op);

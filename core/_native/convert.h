@@ -11,7 +11,7 @@ struct reader {
     enum op op;
     int fds, numbers, paths; /* how many of each have been read */
     Py_ssize_t at;           /* which argument is being read */
-    bool times;              /* a pair of times was given */
+    bool times, two_pairs;   /* a pair of times was given; one more */
 };
 
 typedef int (*read_argument)(struct reader *reader, PyObject *argument);

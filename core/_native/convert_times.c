@@ -6,8 +6,6 @@
 #include <sys/stat.h>
 #include <time.h>
 
-static const char both[] = "utime: you may specify either 'times' or 'ns' but not both";
-
 static int
 bad_pair(const struct reader *reader, PyObject *argument)
 {
@@ -148,10 +146,7 @@ convert_nanoseconds(struct reader *reader, PyObject *argument)
 {
     if (argument == Py_None)
         return 0;
-    if (reader->times) {
-        PyErr_SetString(PyExc_ValueError, both);
-        return -1;
-    }
+    reader->two_pairs = reader->times; /* told when the other arguments have been looked at, as os.utime */
     reader->times = true;
     return take_pair(reader, argument, split_nanoseconds);
 }

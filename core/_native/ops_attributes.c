@@ -29,6 +29,10 @@ static bool
 find_target(struct request *request, bool follow, struct target *target)
 {
     *target = (struct target){ .fd = request->fd[0], .path = request->path[0], .follow = follow };
+    if (target->path == NULL && target->fd < 0) { /* Linux 6.18 takes AT_FDCWD for the current directory */
+        request->error = EBADF;
+        return false;
+    }
     if (target->path == NULL || target->path[0] == '/' || request->fd[1] == AT_FDCWD)
         return true;
     target->fd = openat(request->fd[1], target->path, O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));

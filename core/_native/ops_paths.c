@@ -76,7 +76,7 @@ run_mkdir(struct request *request)
     ops_set_result(request, mkdirat(request->fd[0], request->path[0], (mode_t)request->n[0]));
 }
 
-/* os.path.split: the length of what is before the last part, without the slashes between, and where that part begins. */
+/* os.path.split: where the last part begins, and the length of what is before it, without the slashes between. */
 static size_t
 split(const char *path, size_t length, size_t *tail)
 {
@@ -194,9 +194,7 @@ run_mknod(struct request *request)
 void
 run_mkfifo(struct request *request)
 {
-    mode_t mode = ((mode_t)request->n[0] & ~(mode_t)S_IFMT) | S_IFIFO;
-
-    ops_set_result(request, make_node(request->fd[0], request->path[0], mode, 0));
+    ops_set_result(request, make_node(request->fd[0], request->path[0], (mode_t)request->n[0] | S_IFIFO, 0));
 }
 
 void
@@ -253,7 +251,7 @@ run_rename(struct request *request)
 void
 run_replace(struct request *request)
 {
-    ops_set_result(request, renameat(request->fd[0], request->path[0], request->fd[1], request->path[1]));
+    run_rename(request); /* it has no flags */
 }
 
 /* ---- syncing ---- */

@@ -36,16 +36,16 @@ ops_not_here(struct request *request)
  * then the call fails at once, and poll(2) would wait. */
 bool ops_can_wait(int fd, int access);
 
-/* For one that can be waited for: the call that does not wait, with EAGAIN instead. EOPNOTSUPP, ENOSYS, EINVAL or ESPIPE:
- * not every driver knows it, nor does every sandbox let it through. */
+/* For one that can be waited for: the call that does not wait but ends with EAGAIN. Not every driver knows it, nor does
+ * every sandbox let it through: then it is EOPNOTSUPP, ENOSYS, EINVAL or ESPIPE. */
 ssize_t ops_read_at_once(int fd, const struct iovec *iov, int count);
 ssize_t ops_write_at_once(int fd, const struct iovec *iov, int count);
 
 /* Read from the position on, or -1: with ECANCELED if the request was cancelled before there was anything. */
 ssize_t ops_read(struct request *request, int fd, const struct iovec *iov, int count);
 
-/* Write the whole of `iov`, which is used up, to a descriptor that can be waited for. 0, or why it stopped: an errno, or
- * ECANCELED. `value` is what went. */
+/* Write the whole of `iov`, which is used up, to a descriptor that can be waited for. 0, or the errno that stopped it,
+ * ECANCELED for a cancel. `value` is what went. */
 int ops_write_all(struct request *request, int fd, struct iovec *iov, int count);
 
 enum { OPS_LINK_SIZE = 32 };

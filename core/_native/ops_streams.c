@@ -4,13 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "pool.h"
 
-/* Memory for a read; its size, or -1. What was asked for may be far more than a file holds: do not ask malloc for that. */
+/* Memory for a read; its size, or -1. What was asked for may be far more than a file holds: malloc is not asked for
+ * that. */
 static int64_t
 allocate(struct request *request, int64_t size, int64_t offset)
 {
@@ -116,20 +118,36 @@ advance(struct iovec **iov, int *count, size_t written)
     }
 }
 
+/* Where the call that does not wait is unknown, as of FIFOs: into a pipe that has room goes as much as it writes
+ * atomically, and no more of it is tried; elsewhere the plain call tells. */
+static ssize_t
+write_with_room(int fd, const struct iovec *iov, int count)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+        return write(fd, iov->iov_base, iov->iov_len < PIPE_BUF ? iov->iov_len : PIPE_BUF);
+    return writev(fd, iov, count);
+}
+
 /* As write(2) does for who blocks, but it waits for room in poll(2). */
 int
 ops_write_all(struct request *request, int fd, struct iovec *iov, int count)
 {
-    while (count > 0) {
+    bool at_once = true;
+
+    for (advance(&iov, &count, 0); count > 0;) {
         ssize_t written;
 
         if (!pool_wait_ready(request, fd, POLLOUT))
             return ECANCELED;
-        written = ops_write_at_once(fd, iov, count);
+        written = at_once ? ops_write_at_once(fd, iov, count) : write_with_room(fd, iov, count);
         if (written < 0 && errno == EAGAIN)
             continue;
-        if (written < 0 && request->value == 0) /* not every driver or sandbox knows this one: the plain call tells */
-            written = writev(fd, iov, count);
+        if (written < 0 && at_once && request->value == 0) { /* not every driver or sandbox knows this one */
+            at_once = false;
+            continue;
+        }
         if (written < 0)
             return errno;
         request->value += written;

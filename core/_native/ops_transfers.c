@@ -36,6 +36,14 @@ is_fifo(int fd)
 }
 
 static bool
+is_open_for(int fd, int access)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && ((flags & O_ACCMODE) == access || (flags & O_ACCMODE) == O_RDWR);
+}
+
+static bool
 is_ready(int fd, short events)
 {
     return poll(&(struct pollfd){ .fd = fd, .events = events }, 1, 0) != 0;
@@ -238,20 +246,24 @@ send_by_hand(struct request *request, struct transfer *transfer)
     }
 }
 
+/* What is wrong with the descriptors, before anybody waits for them: 0 or an errno. */
+static int
+find_fault(const struct transfer *transfer)
+{
+    if (transfer->left < 0 || (transfer->offset != NO_OFFSET && transfer->offset < 0))
+        return EINVAL;
+    if (!is_open_for(transfer->in, O_RDONLY) || !is_open_for(transfer->out, O_WRONLY))
+        return EBADF;
+    return transfer->offset != NO_OFFSET && lseek(transfer->in, 0, SEEK_CUR) < 0 ? errno : 0;
+}
+
 void
 run_sendfile(struct request *request)
 {
     struct transfer transfer = { request->fd[0], request->fd[1], request->n[0], request->n[1], false, false };
 
-    if (transfer.left < 0 || (transfer.offset != NO_OFFSET && transfer.offset < 0)) {
-        request->error = EINVAL;
+    if ((request->error = find_fault(&transfer)) != 0)
         return;
-    }
-    /* To move nothing tells of wrong descriptors, before anybody waits for them. */
-    if (kernel_sendfile(&transfer, 0) < 0 && !is_beyond_the_kernel(errno)) {
-        request->error = errno;
-        return;
-    }
     transfer.wait_out = ops_can_wait(transfer.out, O_WRONLY);
     transfer.wait_in = transfer.offset == NO_OFFSET && ops_can_wait(transfer.in, O_RDONLY);
     if (!transfer.wait_out && !transfer.wait_in)
@@ -306,14 +318,6 @@ splice_once(const struct request *request, int64_t count, unsigned flags)
         return tee(request->fd[0], request->fd[1], (size_t)count, flags);
     return splice(request->fd[0], position(request->n[1], &src), request->fd[1], position(request->n[2], &dst),
                   (size_t)count, flags);
-}
-
-static bool
-is_open_for(int fd, int access)
-{
-    int flags = fcntl(fd, F_GETFL);
-
-    return flags >= 0 && ((flags & O_ACCMODE) == access || (flags & O_ACCMODE) == O_RDWR);
 }
 
 /* Before a call that would sit and wait. */

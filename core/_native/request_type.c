@@ -407,6 +407,16 @@ set_callback(struct request_object *object, PyObject *callback, void *Py_UNUSED(
 }
 
 static PyObject *
+get_engine(struct request_object *object, void *Py_UNUSED(closure))
+{
+    struct engine *engine = object->anchor->engine;
+
+    if (engine == NULL || engine->closed) /* one that is just being freed is closed too */
+        Py_RETURN_NONE;
+    return Py_NewRef((PyObject *)engine);
+}
+
+static PyObject *
 get_group(struct request_object *object, void *Py_UNUSED(closure))
 {
     return Py_NewRef(object->group == NULL ? Py_None : object->group);
@@ -476,6 +486,7 @@ static PyGetSetDef getset[] = {
     { "state", (getter)get_state, NULL, "Where it is: queued, parked, running, finished or done.", NULL },
     { "outcome", (getter)get_outcome, NULL, "What it did, once it is done; None before that.", NULL },
     { "callback", (getter)get_callback, (setter)set_callback, "Called with this request when it is polled.", NULL },
+    { "engine", (getter)get_engine, NULL, "Whose request it is; None once it was shut down.", NULL },
     { "group", (getter)get_group, (setter)set_group, "The group that it is a member of, while it is not done.", NULL },
     { 0 },
 };

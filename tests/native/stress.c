@@ -8,15 +8,18 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "notifier.h"
+#include "ops.h"
 #include "pool.h"
 
-enum { IN_FLIGHT = 256 };
+enum { IN_FLIGHT = 256, LOCKS = 4 };
 
 static struct pool *pool;
 static int file, quiet_pipe[2];
@@ -36,8 +39,18 @@ struct slot {
     bool waiting;            /* it must come back through the notifier */
 };
 
+/* A descriptor to lock the file by, with one request at a time. */
+struct lock {
+    int fd;
+    bool busy;
+};
+
+static atomic_int holders; /* of the lock: one at most */
+
 struct engine {
     struct notifier *notifier;
+    struct lock locks[LOCKS];
+    long granted;
     struct slot slots[IN_FLIGHT];
     size_t in_flight;
     uint64_t random;
@@ -54,15 +67,44 @@ next_random(uint64_t *state)
     return *state;
 }
 
+static struct lock *
+lock_of(struct engine *engine, const struct request *request)
+{
+    for (int i = 0; i < LOCKS; i++)
+        if (ops_is_lock((enum op)request->op) && engine->locks[i].fd == request->fd[0])
+            return &engine->locks[i];
+    return NULL;
+}
+
+static struct request *
+make_lock_request(struct engine *engine, struct lock *lock, int operation)
+{
+    struct request *request = request_new(OP_FLOCK);
+
+    check(request != NULL, "out of memory");
+    request->notifier = engine->notifier;
+    request->fd[0] = lock->fd;
+    request->n[0] = operation;
+    if (operation == LOCK_UN)
+        request->request_class = CLASS_MUST;
+    return request;
+}
+
 static struct request *
 make_request(struct engine *engine)
 {
     static const enum op often[] = { OP_NOP, OP_NOP, OP_NOP, OP_PREAD, OP_STAT, OP_OPEN, OP_PWRITE, OP_NOP };
-    static const enum op seldom[] = { OP_LISTDIR, OP_BUSY, OP_READ, OP_READ };
+    static const enum op seldom[] = { OP_LISTDIR, OP_BUSY, OP_READ, OP_SPLICE, OP_READ_BYTES, OP_REALPATH };
     uint64_t random = next_random(&engine->random);
-    enum op op = (random >> 16) % 64 == 0 ? seldom[(random >> 32) % 4] : often[(random >> 32) % 8];
-    struct request *request = request_new(op);
+    enum op op = (random >> 16) % 64 == 0 ? seldom[(random >> 32) % 6] : often[(random >> 32) % 8];
+    struct lock *lock = &engine->locks[(random >> 48) % LOCKS];
+    struct request *request;
 
+    if ((random >> 24) % 64 == 0 && !lock->busy && engine->left > 0) {
+        lock->busy = true;
+        return make_lock_request(engine, lock, LOCK_EX);
+    }
+    request = request_new(op);
     check(request != NULL, "out of memory");
     request->priority = (int8_t)((random >> 8) % PRIORITIES) - PRIORITY_MAX;
     request->notifier = engine->notifier;
@@ -72,9 +114,16 @@ make_request(struct engine *engine)
         request->n[0] = 512;
     if (op == OP_BUSY)
         request->n[0] = (int64_t)(random >> 40) % 50000;
-    if (op == OP_READ) { /* ends by being cancelled only */
+    if (op == OP_READ || op == OP_SPLICE) { /* ends by being cancelled only */
         request->fd[0] = quiet_pipe[0];
+        request->fd[1] = file;
         request->n[0] = 512;
+        request->n[1] = NO_OFFSET;
+    }
+    if (op == OP_READ_BYTES || op == OP_REALPATH) {
+        request->path[0] = strdup(path);
+        request->fd[0] = AT_FDCWD;
+        request->n[1] = NO_OFFSET;
     }
     if (op == OP_PWRITE) {
         static char data[512];
@@ -92,18 +141,42 @@ make_request(struct engine *engine)
 }
 
 static void
+submit_in(struct engine *engine, struct slot *slot, struct request *request)
+{
+    slot->request = request;
+    slot->request->owner = slot;
+    check(pool_submit(pool, slot->request) == 0, "no thread");
+    slot->waiting = true;
+    engine->in_flight++;
+}
+
+static void
 submit(struct engine *engine)
 {
     struct slot *slot = &engine->slots[next_random(&engine->random) % IN_FLIGHT];
 
     if (slot->request != NULL)
         return;
-    slot->request = make_request(engine);
-    slot->request->owner = slot;
-    check(pool_submit(pool, slot->request) == 0, "no thread");
-    slot->waiting = true;
-    engine->in_flight++;
+    submit_in(engine, slot, make_request(engine));
     engine->left--;
+}
+
+/* A lock request has come back to the slot, which is free: unlock if it was granted. */
+static void
+after_lock(struct engine *engine, struct slot *slot, const struct request *request)
+{
+    struct lock *lock = lock_of(engine, request);
+
+    check(lock != NULL && lock->busy, "whose lock is it?");
+    if (request->interrupted || request->n[0] == LOCK_UN) {
+        lock->busy = false;
+        return;
+    }
+    check(atomic_fetch_add(&holders, 1) == 0, "two hold the lock");
+    engine->granted++;
+    sched_yield();
+    atomic_fetch_sub(&holders, 1);
+    submit_in(engine, slot, make_lock_request(engine, lock, LOCK_UN));
 }
 
 static void
@@ -111,24 +184,36 @@ cancel(struct engine *engine, struct slot *slot)
 {
     bool whatever = next_random(&engine->random) % 4 == 0;
     enum cancelled result;
+    struct lock *lock;
 
     if (slot->request == NULL)
         return;
+    lock = lock_of(engine, slot->request);
     result = whatever ? pool_abandon(pool, slot->request) : pool_cancel(pool, slot->request);
     engine->counts[result]++;
     if (result == CANCEL_FINISHED || result == CANCEL_REFUSED)
         return;
+    if (lock != NULL && result != CANCEL_TAKEN_BACK) /* it may still be locked, and unlocked, by this descriptor */
+        lock->fd = open(path, O_RDWR | O_CLOEXEC);
+    if (lock != NULL)
+        lock->busy = false;
     if (result == CANCEL_TAKEN_BACK)
         request_free(slot->request);
     slot->request = NULL;
     engine->in_flight--;
 }
 
+static bool
+is_quiet(uint8_t op)
+{
+    return op == OP_READ || op == OP_SPLICE;
+}
+
 static void
 cancel_quiet_reads(struct engine *engine)
 {
     for (int i = 0; i < IN_FLIGHT; i++)
-        if (engine->slots[i].request != NULL && engine->slots[i].request->op == OP_READ)
+        if (engine->slots[i].request != NULL && is_quiet(engine->slots[i].request->op))
             cancel(engine, &engine->slots[i]);
 }
 
@@ -150,6 +235,8 @@ poll_all(struct engine *engine)
         slot->waiting = false;
         engine->in_flight--;
         engine->done++;
+        if (ops_is_lock((enum op)request->op))
+            after_lock(engine, slot, request);
         notifier_drop(request->notifier);
         request_free(request);
     }
@@ -184,6 +271,8 @@ run(void *argument)
     pool_enter(pool);
     engine->notifier = notifier_new();
     check(engine->notifier != NULL, "no descriptor");
+    for (int i = 0; i < LOCKS; i++)
+        check((engine->locks[i].fd = open(path, O_RDWR | O_CLOEXEC)) >= 0, "no descriptor");
     while (engine->left > 0 || engine->in_flight > 0) {
         uint64_t random = next_random(&engine->random) % 1000;
         if (random == 0)
@@ -201,10 +290,8 @@ run(void *argument)
         }
     }
     /* Close with requests on their way: who finishes late must not find freed memory. */
-    for (int i = 0; i < 8; i++) {
-        engine->left = 1;
+    for (int i = 0; i < 8; i++)
         submit(engine);
-    }
     for (int i = 0; i < IN_FLIGHT; i++) {
         struct slot *slot = &engine->slots[i];
         if (slot->request != NULL && pool_release(pool, slot->request) == CANCEL_TAKEN_BACK)
@@ -234,6 +321,7 @@ total(const struct engine *engines, int count, enum cancelled which)
 int
 main(int count, char **arguments)
 {
+    long granted = 0;
     long requests = count > 1 ? atol(arguments[1]) : 1000000;
     int engines = count > 2 ? atoi(arguments[2]) : 2;
     uint64_t seed = count > 3 ? (uint64_t)atoll(arguments[3]) : 42;
@@ -257,6 +345,7 @@ main(int count, char **arguments)
     for (int i = 0; i < engines; i++) {
         pthread_join(threads[i], NULL);
         done += all[i].done;
+        granted += all[i].granted;
     }
     /* The last engine has left: the workers go home. */
     for (struct pool_counts counts = { .threads = 1 }; counts.threads > 0; usleep(1000))
@@ -264,8 +353,9 @@ main(int count, char **arguments)
     pool_drop(pool);
     unlink(path);
     close(file);
-    printf("%ld requests, %ld handed over, cancelled: %ld taken back, %ld interrupted, %ld abandoned, %ld refused, %ld too late\n",
-           requests / engines * engines, done, total(all, engines, CANCEL_TAKEN_BACK),
+    check(granted > 0 || requests < 10000, "no lock was granted");
+    printf("%ld locks, %ld requests, %ld handed over, cancelled: %ld taken back, %ld interrupted, %ld abandoned, %ld refused, %ld too late\n",
+           granted, requests / engines * engines, done, total(all, engines, CANCEL_TAKEN_BACK),
            total(all, engines, CANCEL_INTERRUPTED), total(all, engines, CANCEL_ABANDONED),
            total(all, engines, CANCEL_REFUSED), total(all, engines, CANCEL_FINISHED));
     free(all);
