@@ -38,7 +38,7 @@ def test_the_files_of_the_workers_are_there():
 
 def test_operations_know_of_threads_only_the_wait_that_can_be_cancelled():
     calls = {call for name in OPERATIONS for call in re.findall(r"\b(pool_\w+)\(", (NATIVE / name).read_text())}
-    assert calls == {"pool_wait_ready"}
+    assert calls == {"pool_wait_ready", "pool_wanted"}
 
 
 def test_the_pool_knows_nothing_of_files():

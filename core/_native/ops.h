@@ -16,4 +16,13 @@ bool ops_unlocks(const struct request *request);
 /* Give back what a lock request was granted. false if that failed, as when its descriptor was closed meanwhile. */
 bool ops_unlock(struct request *request);
 
+/* Which file the request's descriptor is of; false if it is of none. */
+struct file_id {
+    uint64_t device, inode;
+};
+bool ops_file(const struct request *request, struct file_id *file);
+
+/* Which file a lock that was set aside is for. */
+struct file_id ops_lock_file(const struct request *request);
+
 #endif

@@ -21,9 +21,29 @@ ops_unlocks(const struct request *request)
     return ops_is_lock((enum op)request->op) && (request->n[0] & LOCK_UN);
 }
 
+bool
+ops_file(const struct request *request, struct file_id *file)
+{
+    struct stat st;
+
+    if (fstat(request->fd[0], &st) < 0)
+        return false;
+    *file = (struct file_id){ st.st_dev, st.st_ino };
+    return true;
+}
+
+/* Where a lock keeps it that was set aside: no lock has a result, nor a fifth number. */
+struct file_id
+ops_lock_file(const struct request *request)
+{
+    return (struct file_id){ (uint64_t)request->value, (uint64_t)request->n[4] };
+}
+
 static void
 end_attempt(struct request *request, int result)
 {
+    struct file_id file;
+
     ops_set_result(request, result);
     request->set_aside = false;
     if (result == 0 || (errno != EWOULDBLOCK && errno != EAGAIN && errno != EACCES))
@@ -32,8 +52,11 @@ end_attempt(struct request *request, int result)
         request->error = EAGAIN;
         return;
     }
+    if (ops_file(request, &file)) {
+        request->value = (int64_t)file.device;
+        request->n[4] = (int64_t)file.inode;
+    }
     request->set_aside = true;
-    request->value = 0;
     request->error = 0;
 }
 

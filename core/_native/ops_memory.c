@@ -1,6 +1,7 @@
 /* The operations on mapped memory: iov[0] is the range, which is widened to whole pages. See ops_run.h. */
 #define _GNU_SOURCE
 #include "ops_run.h"
+#include "pool.h"
 
 #include <errno.h>
 #include <stdint.h>
@@ -112,7 +113,7 @@ run_mtouch(struct request *request)
     if (!find_range(request, &range))
         return;
     for (size_t done = 0; done < range.size && request->error == 0; done += BATCH * range.page) {
-        if (request->abandoned)
+        if (!pool_wanted(request))
             request->error = ECANCELED;
         else
             request->error = touch(&range, done, request->n[2], populate);

@@ -88,4 +88,7 @@ struct pool_leaving pool_wait_changes(uint64_t timeout);
 /* For operations, in a worker: sleep until `fd` is ready for `events`; false if the request was cancelled meanwhile. */
 bool pool_wait_ready(struct request *request, int fd, short events);
 
+/* For long operations, in a worker: false if the request was cancelled, also one that is a change. */
+bool pool_wanted(struct request *request);
+
 #endif

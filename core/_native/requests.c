@@ -205,3 +205,15 @@ pool_wait_ready(struct request *request, int fd, short events)
     request->interrupted = !going && request->value == 0;
     return going;
 }
+
+bool
+pool_wanted(struct request *request)
+{
+    struct pool *pool = request->worker->pool;
+    bool wanted;
+
+    pthread_mutex_lock(&pool->lock);
+    wanted = !request->unwanted && !request->abandoned;
+    pthread_mutex_unlock(&pool->lock);
+    return wanted;
+}

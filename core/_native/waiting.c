@@ -1,11 +1,12 @@
 /* Requests that wait for a lock which another holds: flock(2), fcntl(2).
  *
  * They hold no worker. Each attempt is one that does not wait; who does not get the lock is set aside, in the order of
- * arrival, and all of them are tried again at each tick, and at once when this pool has given a lock back or closed a
- * descriptor. They are no outstanding changes: nobody waits for them at exit.
+ * arrival, and all of them are tried again at each tick, and those for one file at once when this pool has given a lock of
+ * it back, or closed a descriptor of it. They are no outstanding changes: nobody waits for them at exit.
  */
 #define _GNU_SOURCE
 #include "clock.h"
+#include "ops.h"
 #include "workers.h"
 
 static const uint64_t PAUSE_MIN = 1000 * 1000, PAUSE_MAX = 20 * 1000 * 1000; /* ns between two ticks */
@@ -47,15 +48,26 @@ waiting_pop(struct pool *pool)
 }
 
 void
-waiting_retry(struct pool *pool)
+waiting_retry(struct pool *pool, const struct file_id *only)
 {
     uint64_t now = clock_now();
+    struct queue left = { 0 };
 
-    pool->lock_pause = 2 * pool->lock_pause < PAUSE_MAX ? 2 * pool->lock_pause : PAUSE_MAX;
-    for (struct request *request; (request = waiting_pop(pool)) != NULL;) {
+    if (only == NULL)
+        pool->lock_pause = 2 * pool->lock_pause < PAUSE_MAX ? 2 * pool->lock_pause : PAUSE_MAX;
+    for (struct request *request; (request = queue_pop(&pool->locks)) != NULL;) {
+        struct file_id file = ops_lock_file(request);
+
+        if (only != NULL && (file.device != only->device || file.inode != only->inode)) {
+            queue_push(&left, request);
+            continue;
+        }
+        request->waits = false;
         request->since = now;
+        pool->changes++;
         workers_push(pool, request);
     }
+    queue_splice(&pool->locks, &left);
 }
 
 void

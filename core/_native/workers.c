@@ -321,7 +321,7 @@ stand_by(struct pool *pool, struct worker *self)
         now = clock_now();
         ring_alarms(pool, now);
         if (pool->locks.count > 0 && now >= pool->lock_tick)
-            waiting_retry(pool);
+            waiting_retry(pool, NULL);
         if (overdue(pool, now) || (pool->active == 0 && pool->queue.count > 0))
             break;
         wanted = pool->queue.count > 0 && pool->active < pool->settings.max_parallel;
@@ -485,7 +485,7 @@ waits_for_lock(struct pool *pool, struct request *request)
         pthread_mutex_unlock(&pool->lock);
         ops_unlock(request);
         pthread_mutex_lock(&pool->lock);
-        waiting_retry(pool);
+        waiting_retry(pool, NULL);
     }
     request->interrupted = true;
     request->error = ECANCELED;
@@ -509,9 +509,13 @@ worker_main(void *argument)
     pthread_mutex_lock(&pool->lock);
     while ((request = next_request(pool, self, &help)) != NULL) {
         bool changes = request->request_class >= CLASS_CHANGE;
+        /* It gives a lock back, or a descriptor and its locks with it: somebody may wait for one of that file. */
+        bool frees = request->request_class == CLASS_MUST && pool->locks.count > 0;
+        struct file_id file;
 
         pthread_mutex_unlock(&pool->lock);
         workers_give_help(pool, help);
+        frees = frees && ops_file(request, &file);
         ops_run(request);
         pthread_mutex_lock(&pool->lock);
         self->request = NULL;
@@ -524,8 +528,8 @@ worker_main(void *argument)
             pthread_mutex_lock(&pool->lock);
             continue;
         }
-        if (request->request_class == CLASS_MUST && pool->locks.count > 0)
-            waiting_retry(pool); /* it has given a lock back, or a descriptor and its locks with it */
+        if (frees)
+            waiting_retry(pool, &file);
         pool->finished++;
         pool->changes -= changes;
         finish_and_unlock(pool, request);

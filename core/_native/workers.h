@@ -96,7 +96,8 @@ workers_pop(struct pool *pool)
 void waiting_add(struct pool *pool, struct request *request);
 void waiting_remove(struct pool *pool, struct request *request);
 struct request *waiting_pop(struct pool *pool);   /* the next one, as if it were queued again; NULL: there is none */
-void waiting_retry(struct pool *pool);            /* queue all of them again */
+struct file_id;
+void waiting_retry(struct pool *pool, const struct file_id *only); /* queue them again: all, or those for one file */
 void waiting_granted(struct pool *pool);          /* one has got its lock: things move */
 
 /* What is to be done once the lock is released. */
