@@ -68,15 +68,23 @@ run_ftruncate(struct request *request)
     ops_set_result(request, ftruncate(request->fd[0], request->n[0]));
 }
 
+/* Only -1 is an error: the owner that F_GETOWN tells is negative for a process group (fcntl(2)). */
+static void
+set_control(struct request *request, int result)
+{
+    request->value = result;
+    request->error = result == -1 ? errno : 0;
+}
+
 void
 run_fcntl(struct request *request)
 {
     int fd = request->fd[0], cmd = (int)request->n[0];
 
     if (request->iovcnt == 1)
-        ops_set_result(request, fcntl(fd, cmd, request->out));
+        set_control(request, fcntl(fd, cmd, request->out));
     else
-        ops_set_result(request, fcntl(fd, cmd, (long)request->n[1]));
+        set_control(request, fcntl(fd, cmd, (long)request->n[1]));
 }
 
 void
@@ -85,9 +93,9 @@ run_ioctl(struct request *request)
     unsigned long number = (uint32_t)request->n[0];
 
     if (request->iovcnt == 1)
-        ops_set_result(request, ioctl(request->fd[0], number, request->out));
+        set_control(request, ioctl(request->fd[0], number, request->out));
     else
-        ops_set_result(request, ioctl(request->fd[0], number, (long)request->n[1]));
+        set_control(request, ioctl(request->fd[0], number, (long)request->n[1]));
 }
 
 void

@@ -39,6 +39,17 @@ ops_lock_file(const struct request *request)
     return (struct file_id){ (uint64_t)request->value, (uint64_t)request->n[4] };
 }
 
+/* POSIX allows fcntl(2) both; on Linux EACCES is a security module's refusal. */
+static bool
+is_taken(int error)
+{
+#ifdef __linux__
+    return error == EWOULDBLOCK || error == EAGAIN;
+#else
+    return error == EWOULDBLOCK || error == EAGAIN || error == EACCES;
+#endif
+}
+
 static void
 end_attempt(struct request *request, int result)
 {
@@ -46,7 +57,7 @@ end_attempt(struct request *request, int result)
 
     ops_set_result(request, result);
     request->set_aside = false;
-    if (result == 0 || (errno != EWOULDBLOCK && errno != EAGAIN && errno != EACCES))
+    if (result == 0 || !is_taken(errno))
         return;
     if (request->n[0] & LOCK_NB) {
         request->error = EAGAIN;
