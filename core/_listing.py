@@ -19,11 +19,18 @@ from ._original import thread
 DT_UNKNOWN, DT_DIR, DT_REG, DT_LNK = 0, 4, 8, 10
 
 running = thread._local()  # `job`: what this worker runs at the moment
-"""A listing looks between two entries whether its job was abandoned."""
+"""What takes long looks between two entries, pages or pieces whether its job was abandoned."""
 
 
 class Abandoned(Exception):
-    """Nobody waits for this listing any more."""
+    """Nobody waits for this any more."""
+
+
+def stop_if_abandoned() -> None:
+    """End what this worker does if nobody waits for it."""
+    job = _current()
+    if job is not None and job.abandoned:
+        raise Abandoned
 
 
 def list_names(path: Any, dir_fd: int | None) -> list[Any]:

@@ -5,7 +5,8 @@ and that the native backend is tested against. `tools/generate.py` makes the fou
 the rows of the C table from it: run it after a change here.
 
 An annotation is the parameter's *kind* (`_table.KINDS`): how the argument is checked and converted when it is
-submitted. A worker therefore only meets arguments that are right: descriptors are ints, paths are what `os.fspath` gave.
+submitted. A worker therefore only meets arguments that are right: descriptors are ints, paths are what `os.fspath`
+gave, buffers are memoryviews, times are nanoseconds, and a range of a buffer is one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from typing import AnyStr, overload
 from ._constants import MS_SYNC, MT_MODIFY
 from ._direntry import DirEntry
 from ._listing import list_names, read_entries
+from ._paths import call, check
 from ._results import Extent, Statx
+from ._table import OPERATIONS as OPERATIONS
 from ._table import (
     AnyPathOrFd,
     Argument,
@@ -45,7 +48,6 @@ from ._table import (
     WriteableBuffers,
     operation,
 )
-from ._table import OPERATIONS as OPERATIONS
 from ._types import AnyPath, ReadableBuffer, StrOrBytesPath
 
 LOCK_UN = 8  # <sys/file.h>; `fcntl` is an operation here
@@ -63,7 +65,8 @@ def libc() -> ModuleType:
 
 def creates(path: object, flags: int, *rest: object) -> bool:
     """Whether opening with *flags* changes something that others can see."""
-    return bool(flags & (os.O_CREAT | os.O_TRUNC)) or flags & os.O_TMPFILE == os.O_TMPFILE
+    tmpfile: int = getattr(os, "O_TMPFILE", os.O_CREAT)
+    return bool(flags & (os.O_CREAT | os.O_TRUNC)) or flags & tmpfile == tmpfile
 
 
 def unlocks(fd: int, operation: int, *rest: object) -> bool:
@@ -189,11 +192,11 @@ def pwritev(fd: Fd, buffers: ReadableBuffers, offset: Offset, flags: Flags = 0) 
 def sendfile(out_fd: Fd, in_fd: Fd, offset: OptionalOffset, count: Size) -> int:
     """Copy at most *count* bytes of *in_fd*, from *offset* on, to *out_fd*'s position; return how many went.
 
-    With *offset* None the bytes come from *in_fd*'s position, which moves. Where the kernel cannot (sendfile(2): EINVAL,
-    ENOSYS, ENOTSUP, ENOTSOCK) they are read and written, 64 KiB at a time. On a non-blocking socket the count may be
-    short, or the error BlockingIOError.
+    With *offset* None the bytes come from *in_fd*'s position, which moves. Where the kernel cannot (sendfile(2):
+    EINVAL, ENOSYS, ENOTSUP, ENOTSOCK) they are read and written, 64 KiB at a time. On a non-blocking socket the count
+    may be short, or the error BlockingIOError. Cancelled while it waits for room, it ends with what went.
     """
-    return os.sendfile(out_fd, in_fd, offset, count)  # type: ignore[arg-type]  # typeshed forgets None
+    return call("sendfile")(out_fd, in_fd, offset, count)  # type: ignore[no-any-return]
 
 
 @operation("change")
@@ -205,7 +208,9 @@ def copy_file_range(
     An offset that is None is the descriptor's position, which moves. OSError with EXDEV, EINVAL or EOPNOTSUPP where
     the file systems cannot (copy_file_range(2)).
     """
-    return os.copy_file_range(src, dst, count, offset_src, offset_dst)
+    from ._paths import copy_range
+
+    return copy_range(src, dst, count, offset_src, offset_dst)
 
 
 @operation("change")
@@ -222,7 +227,7 @@ def splice(
     An offset must be None for a pipe. *flags* are ``SPLICE_F_*`` (splice(2)). Cancelled while it waits for data or for
     room, it moves nothing.
     """
-    return os.splice(src, dst, count, offset_src, offset_dst, flags)
+    return call("splice")(src, dst, count, offset_src, offset_dst, flags)  # type: ignore[no-any-return]
 
 
 @operation("change")
@@ -246,7 +251,7 @@ def posix_fadvise(fd: Fd, offset: Offset, length: Offset, advice: Int) -> None:
 
     *advice* is one of ``os.POSIX_FADV_*``.
     """
-    os.posix_fadvise(fd, offset, length, advice)
+    call("posix_fadvise")(fd, offset, length, advice)
 
 
 @operation("change")
@@ -276,7 +281,9 @@ def fcntl(fd: Fd, cmd: Int, arg: Argument = 0) -> int | bytes:
     A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. A
     command that waits, such as F_SETLKW, occupies a worker and cannot be cancelled: see `lockf`.
     """
-    return libc().fcntl(fd, cmd, arg)  # type: ignore[no-any-return]
+    from ._control import fcntl
+
+    return fcntl(fd, cmd, arg)  # type: ignore[arg-type]  # a buffer is a memoryview here
 
 
 @overload
@@ -290,7 +297,9 @@ def ioctl(fd: Fd, request: Unsigned, arg: Argument = 0) -> int | bytes:
     A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. The
     driver gets memory of at least the size that *request* encodes, whatever *arg* has.
     """
-    return libc().ioctl(fd, request, arg)  # type: ignore[no-any-return]
+    from ._control import ioctl
+
+    return ioctl(fd, request, arg)  # type: ignore[arg-type]  # as above
 
 
 @operation("look")
@@ -332,7 +341,7 @@ def fsync(fd: Fd) -> None:
 @operation("change")
 def fdatasync(fd: Fd) -> None:
     """Force a file's data to the disk, and of its metadata what reading it back needs."""
-    os.fdatasync(fd)
+    getattr(os, "fdatasync", os.fsync)(fd)
 
 
 @operation("change")
@@ -362,22 +371,27 @@ def sync() -> None:
 
 @operation("change", unless=(unlocks, "must"))
 def flock(fd: Fd, operation: Int) -> None:
-    """Lock or unlock an open file as `fcntl.flock`: LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait.
+    """Lock or unlock an open file, as `fcntl.flock`.
 
-    A lock that another holds is tried again and again, without a worker: cancelled meanwhile, it never ran. One that
-    is granted to a cancelled caller is given back. Unlocking always runs.
+    *operation* is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait. A lock that another holds is tried
+    again and again, without a worker: cancelled meanwhile, it never ran. One that is granted to a cancelled caller is
+    given back. Unlocking always runs.
     """
-    libc().flock(fd, operation)
+    from ._locks import lock
+
+    lock("flock", fd, operation)
 
 
 @operation("change", unless=(unlocks, "must"))
 def lockf(fd: Fd, cmd: Int, len: Offset = 0, start: Offset = 0, whence: Int = 0) -> None:
-    """Lock or unlock a part of a file for this process, as `fcntl.lockf`: *len* bytes (0: all that follow) from *start*.
+    """Lock or unlock a part of a file for this process, as `fcntl.lockf`.
 
-    It waits as `flock` does; a deadlock is not detected. The process loses these locks when it closes any descriptor of
-    the file: prefer `ofd_lock`.
+    It is *len* bytes (0: all that follow) from *start*. It waits as `flock` does; a deadlock is not detected. The
+    process loses these locks when it closes any descriptor of the file: prefer `ofd_lock`.
     """
-    libc().lockf(fd, cmd, len, start, whence)
+    from ._locks import lock
+
+    lock("lockf", fd, cmd, len, start, whence)
 
 
 @operation("change", unless=(unlocks, "must"))
@@ -387,7 +401,9 @@ def ofd_lock(fd: Fd, operation: Int, length: Offset = 0, start: Offset = 0, when
     *operation* is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait; *length* 0 is all that follows. It
     waits as `flock` does.
     """
-    libc().ofd_lock(fd, operation, length, start, whence)
+    from ._locks import lock
+
+    lock("ofd_lock", fd, operation, length, start, whence)
 
 
 # ---- handle or path ----
@@ -420,6 +436,7 @@ def statx(
     *mask* is a sum of ``anyaio.STATX_*``, by default STATX_BASIC_STATS and STATX_BTIME; *flags* are
     ``anyaio.AT_STATX_*`` and AT_NO_AUTOMOUNT.
     """
+    check(path)
     return libc().statx(path, mask, flags, dir_fd, follow_symlinks)  # type: ignore[no-any-return]
 
 
@@ -433,11 +450,16 @@ def statvfs(path: PathOrFd, *, dir_fd: DirFd = None) -> os.statvfs_result:
 
 @operation("look")
 def access(
-    path: StrOrBytesPath, mode: Int, *, dir_fd: DirFd = None, effective_ids: Truth = False, follow_symlinks: Truth = True
+    path: StrOrBytesPath,
+    mode: Int,
+    *,
+    dir_fd: DirFd = None,
+    effective_ids: Truth = False,
+    follow_symlinks: Truth = True,
 ) -> bool:
-    """Return whether the user may do with *path* what *mode* says, as `os.access`: F_OK, or a sum of R_OK, W_OK, X_OK.
+    """Return whether the user may do with *path* what *mode* says, as `os.access`.
 
-    It is False for whatever the reason may be.
+    *mode* is F_OK, or a sum of R_OK, W_OK and X_OK. It is False for whatever the reason may be.
     """
     return os.access(path, mode, dir_fd=dir_fd, effective_ids=effective_ids, follow_symlinks=follow_symlinks)
 
@@ -451,9 +473,10 @@ def utime(
     dir_fd: DirFd = None,
     follow_symlinks: Truth = True,
 ) -> None:
-    """Set the times of access and modification, as `os.utime`: *times* in seconds, or *ns* in nanoseconds; else now.
+    """Set the times of access and modification, as `os.utime`.
 
-    In *ns*, ``anyaio.UTIME_NOW`` sets that one to now and ``anyaio.UTIME_OMIT`` leaves it as it is (utimensat(2)).
+    They are *times*, in seconds, or *ns*, in nanoseconds; else now. In *ns*, ``anyaio.UTIME_NOW`` sets that one to now
+    and ``anyaio.UTIME_OMIT`` leaves it as it is (utimensat(2)).
     """
     from ._paths import utime
 
@@ -474,7 +497,9 @@ def chmod(path: PathOrFd, mode: Int, *, dir_fd: DirFd = None, follow_symlinks: T
 @operation("change")
 def chown(path: PathOrFd, uid: Id, gid: Id, *, dir_fd: DirFd = None, follow_symlinks: Truth = True) -> None:
     """Change owner and group; -1 leaves one as it is."""
-    os.chown(path, uid, gid, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
+    from ._paths import chown
+
+    chown(path, uid, gid, dir_fd, follow_symlinks)
 
 
 @operation("change")
@@ -492,9 +517,7 @@ def truncate(path: PathOrFd, length: Offset, *, dir_fd: DirFd = None) -> None:
 
 
 @operation("look")
-def getxattr(
-    path: PathOrFd, attribute: Attribute, *, follow_symlinks: Truth = True, dir_fd: DirFd = None
-) -> bytes:
+def getxattr(path: PathOrFd, attribute: Attribute, *, follow_symlinks: Truth = True, dir_fd: DirFd = None) -> bytes:
     """Return the value of an extended attribute; OSError with ENODATA if there is none of that name."""
     from ._paths import getxattr
 
@@ -526,9 +549,7 @@ def setxattr(
 
 
 @operation("change")
-def removexattr(
-    path: PathOrFd, attribute: Attribute, *, follow_symlinks: Truth = True, dir_fd: DirFd = None
-) -> None:
+def removexattr(path: PathOrFd, attribute: Attribute, *, follow_symlinks: Truth = True, dir_fd: DirFd = None) -> None:
     """Remove an extended attribute; OSError with ENODATA if there is none of that name."""
     from ._paths import removexattr
 
@@ -695,14 +716,15 @@ def link(
 def symlink(
     src: StrOrBytesPath, dst: StrOrBytesPath, target_is_directory: Truth = False, *, dir_fd: DirFd = None
 ) -> None:
-    """Make a symlink *dst* that points to *src*; *dir_fd* is where *dst* starts. *target_is_directory* is Windows'."""
+    """Make a symlink *dst* that points to *src*; *dir_fd* is where *dst* starts.
+
+    *target_is_directory* is for Windows, as in `os.symlink`.
+    """
     os.symlink(src, dst, target_is_directory, dir_fd=dir_fd)
 
 
 @operation("change")
-def replace(
-    src: StrOrBytesPath, dst: StrOrBytesPath, *, src_dir_fd: DirFd = None, dst_dir_fd: DirFd = None
-) -> None:
+def replace(src: StrOrBytesPath, dst: StrOrBytesPath, *, src_dir_fd: DirFd = None, dst_dir_fd: DirFd = None) -> None:
     """Rename *src* to *dst*, which is replaced if it exists: as `rename` does here."""
     os.replace(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
 
@@ -758,23 +780,29 @@ def msync(buffer: ReadableBuffer, offset: Offset = 0, length: OptionalOffset = N
 
     *flags* are ``anyaio.MS_*`` (msync(2)). A negative *offset* counts from the end.
     """
-    libc().msync(buffer, offset, length, flags)
+    from ._memory import msync
+
+    msync(buffer, offset, length, flags)  # type: ignore[arg-type]  # checked: a memoryview, and a range of it
 
 
 @operation("look", unless=(modifies, "change"))
 def mtouch(buffer: ReadableBuffer, offset: Offset = 0, length: OptionalOffset = None, flags: Int = 0) -> None:
-    """Have the pages of a range in memory: read each, or with ``anyaio.MT_MODIFY`` make it dirty, without changing it.
+    """Have the pages of a range in memory: read each, or with ``anyaio.MT_MODIFY`` make it dirty.
 
-    Cancelled, it stops between pages. A page that is not there, such as one beyond the end of a file that was
-    truncated, is an OSError with EFAULT, not a SIGBUS. MT_MODIFY needs Linux 5.14 (madvise(2)).
+    What is in them does not change. Cancelled, it stops between pages. A page that is not there, such as one beyond the
+    end of a file that was truncated, is an OSError with EFAULT, not a SIGBUS. MT_MODIFY needs Linux 5.14 (madvise(2)).
     """
-    libc().mtouch(buffer, offset, length, flags)
+    from ._memory import mtouch
+
+    mtouch(buffer, offset, length, flags)  # type: ignore[arg-type]  # checked: a memoryview, and a range of it
 
 
 @operation("change")
 def mlock(buffer: ReadableBuffer, offset: Offset = 0, length: OptionalOffset = None) -> None:
     """Read the pages of a range and keep them in memory, until `anyaio.munlock` or the end of the mapping."""
-    libc().mlock(buffer, offset, length)
+    from ._memory import mlock
+
+    mlock(buffer, offset, length)  # type: ignore[arg-type]  # checked: a memoryview, and a range of it
 
 
 @operation("change")

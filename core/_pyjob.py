@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from ._table import RequestClass
 from ._pyconvert import Plan, release
 from ._pynotifier import Notifier
 from ._request import State, Status
+from ._table import RequestClass
 
 HIGHEST, LANES = 4, 9  # priorities 4 to -4
 
@@ -48,7 +48,8 @@ class Job:
     value: Any
     error: BaseException | None
     status: Status  # valid when finished or done
-    taken: bool  # a descriptor in `value` is the caller's
+    taken: bool  # its result is the caller's: a descriptor, or a lock
+    locks = False  # it asks for a lock
 
     def __init__(self, plan: Plan, arguments: tuple[Any, ...], mailbox: Mailbox, priority: int) -> None:
         self.plan = plan
@@ -72,7 +73,7 @@ class Job:
     @property
     def reads(self) -> bool:
         """Whether it takes from a stream: nobody would have the bytes if its engine is gone."""
-        return self.plan.operation.name in ("read", "readv")
+        return self.plan.operation.name in ("read", "readv", "read_bytes", "sendfile", "splice", "tee")
 
     @property
     def unwanted(self) -> bool:
@@ -115,6 +116,9 @@ class Closer(Protocol):
     def close(self, fd: int) -> None:
         """Have a worker close a descriptor that nobody took."""
 
+    def give_back(self, job: Any) -> None:
+        """Give back the lock that *job* got and nobody took."""
+
 
 class Queue:
     """Nine FIFO queues, one a priority. What was removed stays in its place and is passed over later."""
@@ -134,6 +138,12 @@ class Queue:
         job.place = self
         self._live += 1
         self._lanes[HIGHEST - job.priority].append(job)
+
+    def push_first(self, job: Job) -> None:
+        """Have it taken before all others of its priority."""
+        job.place = self
+        self._live += 1
+        self._lanes[HIGHEST - job.priority].appendleft(job)
 
     def found(self) -> list[Job]:
         """Return what is in the lanes, whatever the counts and places say."""
