@@ -14,6 +14,10 @@ from ._running import running
 T = TypeVar("T")
 
 
+class Endless(RuntimeError):
+    """The wait would never end: for a request of another engine, or a group that is paused. It can be resumed."""
+
+
 class ThreadAdapter:
     """Needs no waiters: whoever waits polls until his own request is done."""
 
@@ -35,6 +39,8 @@ class ThreadAdapter:
     def wait(self, request: Request[T]) -> T:
         try:
             self._poll_until_done(request)
+        except Endless:
+            raise
         except BaseException as error:  # KeyboardInterrupt, or what a callback let out
             self._take_back(request)
             request.settle(error)
@@ -47,7 +53,9 @@ class ThreadAdapter:
     def _poll_until_done(self, request: Request[Any]) -> None:
         while request.state != "done":
             if not self._engine.nreqs:
-                raise RuntimeError("the request is none of this thread's engine")
+                raise Endless(
+                    f"the request is none of this thread's engine, or nothing that could end it goes on: {request!r}"
+                )
             self._engine.wait()
             self._engine.poll()
 

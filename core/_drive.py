@@ -20,10 +20,9 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import copy_context
+from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-from ._opcodes import NOP
 from ._request import Cancelled, Outcome, Request, State, T
 from ._runner import Runner
 from ._runner import finish_all as finish_all
@@ -56,7 +55,9 @@ class Composite(Request[T]):
         "_value",
         "_waiter",
         "_working",
+        "group",
     )
+    group: Any  # told when it is done, and forgotten then
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Composite(Request[T]):
         self._error: BaseException | None = None
         self._callback: Callable[[Request[T]], object] | None = None
         self._waiter: Any = None
+        self.group = None
         self._runner = Runner.of(engine)
         self._runner.composites.add(self)
 
@@ -159,32 +161,26 @@ class Composite(Request[T]):
         self._state = "done"
         waiter, self._waiter = self._waiter, None
         callback, self._callback = self._callback, None
+        group, self.group = self.group, None
         engine = self._runner.engine
         try:
             if waiter is not None and engine.wake is not None:
                 engine.wake(waiter)
         finally:
-            if callback is not None:
-                self._call(callback)
-        if waiter is None and callback is None and isinstance(self._error, KeyboardInterrupt | SystemExit):
+            try:
+                if callback is not None:
+                    # A copy, for the coroutine's own may be entered right now.
+                    call_back(engine, self._context.copy(), callback, self)
+            finally:
+                if group is not None:
+                    group._member_done(self)
+        if waiter is callback is group is None and isinstance(self._error, KeyboardInterrupt | SystemExit):
             raise self._error  # nobody else would ever see it
 
-    def _call(self, callback: Callable[[Request[T]], object]) -> None:
-        # A copy, for the coroutine's own may be entered right now.
-        context = self._context.copy()
-        try:
-            context.run(callback, self)
-        except Exception as error:
-            on_error = self._runner.engine.on_error
-            if on_error is None:
-                report_unraisable(error, self)
-            else:
-                on_error(error, self)
-
     def _deliver_later(self) -> None:
-        """Have the next poll deliver: a request that does nothing goes there and back."""
+        """Have the next poll deliver."""
         try:
-            self._submitter.queue(NOP, lambda request: self._deliver())
+            self._submitter.post(lambda request: self._deliver())
         except RuntimeError:  # the engine takes no more requests: nothing will be polled
             self._deliver()
 
@@ -263,6 +259,23 @@ class Composite(Request[T]):
             return self._value  # type: ignore[return-value]  # a coroutine that ended without error has returned a T
         finally:
             del self  # an error that is raised here holds this frame
+
+
+def call_back(
+    engine: Engine | None, context: Context, callback: Callable[[Any], object], request: Request[Any]
+) -> None:
+    """Call *callback* with *request*; what it raises goes where the engine reports such things."""
+    try:
+        context.run(callback, request)
+    except Exception as error:
+        on_error = None if engine is None else engine.on_error
+        if on_error is None:
+            report_unraisable(error, request)
+            return
+        try:
+            on_error(error, request)
+        except Exception as another:
+            report_unraisable(another, request)
 
 
 def report_unraisable(error: Exception, culprit: object) -> None:

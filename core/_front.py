@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import os
 from _thread import get_ident
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypedDict, TypeVar
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar, overload
 
 from ._await_ops import AwaitOps
 from ._backend import backend
 from ._blocking_ops import BlockingOps
 from ._callback_ops import CallbackOps
 from ._drive import drive, drive_queued, finish_all
+from ._each import AwaitEach, BlockingEach, FutureEach, Item, Result, each_with_callback, start
 from ._future_ops import FutureOps
+from ._group import Group, end_groups
+from ._hold import end_held, hold
 from ._request import Request
 
 if TYPE_CHECKING:
@@ -119,10 +122,40 @@ def choose(options: Options, changes: SomeOptions) -> Options:
 # ---- the callback colour: an engine, and views of it ----
 
 
-class CallbackView(CallbackOps):
+class CallbackColour(CallbackOps):
+    """What an engine and its views have beside the operations."""
+
+    __slots__ = ()
+
+    def group(self, callback: Callable[[Group], object] | None = None) -> Group:
+        """Return a new group; *callback* gets it when it has no members, in a later poll."""
+        return Group(*self._place(), callback)
+
+    def each(
+        self,
+        function: Callable[..., Request[Any]],
+        items: Iterable[Item],
+        callback: Callable[[Item, Request[Any]], object],
+        *,
+        limit: int = 64,
+        ordered: bool = False,
+    ) -> Group:
+        """Call *function*, an operation of this engine, for each of *items*; *callback* gets an item and its request.
+
+        At most *limit* are under way; items are only taken when there is room. With *ordered* the callbacks come in
+        the order of the items. The group that is returned can be cancelled, and given a callback for the end.
+        """
+        return each_with_callback(*self._place(), function, items, callback, limit, ordered)
+
+    def _place(self) -> tuple[Engine, int]:
+        """Return the engine and the priority."""
+        raise NotImplementedError
+
+
+class CallbackView(CallbackColour):
     """An engine with other options: the same requests, descriptor and poll."""
 
-    def __init__(self, engine: EngineOps, options: Options) -> None:
+    def __init__(self, engine: Engine, options: Options) -> None:
         self.engine = engine
         self.options = options
         self._submitter = engine.submitter(priority=options.priority, patience=options.patience, lane=options.lane)
@@ -131,6 +164,9 @@ class CallbackView(CallbackOps):
     def with_options(self, **options: Unpack[SomeOptions]) -> CallbackView:
         """Return a view of the same engine; what is not given stays as it is here."""
         return CallbackView(self.engine, choose(self.options, options))
+
+    def _place(self) -> tuple[Engine, int]:
+        return self.engine, self.options.priority
 
     def _drive_queued(
         self,
@@ -142,7 +178,7 @@ class CallbackView(CallbackOps):
         return drive_queued(self.engine, self._submitter, callback, function, arguments, options)
 
 
-class EngineOps(CallbackOps, EngineFace):
+class EngineOps(CallbackColour, EngineFace):
     """What an engine has beside its backend's own: the operations, with the default options.
 
     A class made of this has its backend's `Engine.queue` as `_queue`. An engine keeps no submitter: that refers to the
@@ -154,8 +190,11 @@ class EngineOps(CallbackOps, EngineFace):
     def shutdown(self) -> None:
         """Cancel composites and drive them to their end, drop what only looks, leave changes to the pool.
 
-        Then the descriptor is closed. Again: no effect.
+        Groups are cancelled, and what waits for room never runs. Then the descriptor is closed. Again: no effect.
         """
+        if not self.closed:
+            end_groups(self)
+            end_held(self)
         finish_all(self)
         super().shutdown()
 
@@ -164,7 +203,10 @@ class EngineOps(CallbackOps, EngineFace):
 
         *checkpoint* and *lane* have no effect yet. Make a view once and keep it.
         """
-        return CallbackView(self, choose(Options(), options))
+        return CallbackView(self._place()[0], choose(Options(), options))
+
+    def _place(self) -> tuple[Engine, int]:
+        return self, 0  # type: ignore[return-value]  # only an Engine is made of this
 
     def __enter__(self) -> Self:
         return self
@@ -212,13 +254,15 @@ A = TypeVar("A", bound=Adapter)
 class Front(Generic[A]):
     """What the front ends of all colours have."""
 
+    _hold: ClassVar[Callable[..., Any] | None] = None  # what a submit returns that has to wait for room
+
     def __init__(self, adapter: A, engine: Engine, options: Options, home: tuple[int, int]) -> None:
         self.engine = engine
         self._adapter = adapter
         self._options = options
         self._home = home  # the process and the thread that it belongs to
         self._submit: Submitter = engine.submitter(
-            priority=options.priority, patience=options.patience, lane=options.lane
+            priority=options.priority, patience=options.patience, lane=options.lane, hold=type(self)._hold
         )
 
     @classmethod
@@ -245,6 +289,10 @@ class Front(Generic[A]):
         """
         return type(self)(self._adapter, self.engine, choose(self._options, options), self._home)
 
+    def group(self, callback: Callable[[Group], object] | None = None) -> Group:
+        """Return a new group, for requests of `engine`; *callback* gets it when it has no members, in a later poll."""
+        return Group(self.engine, self._options.priority, callback)
+
     def shutdown(self) -> None:
         """Shut the engine down; the next request through the loop or thread starts another. Again: no effect."""
         process, thread = self._home
@@ -257,9 +305,14 @@ class Front(Generic[A]):
     def _drive(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         return drive(self.engine, self._submit, function, arguments, options)
 
+    def _queueing(self) -> CallbackView:
+        return CallbackView(self.engine, self._options)
+
 
 class AwaitFront(Front[AwaitAdapter], AwaitOps):
     """A loop's front end in the await colour."""
+
+    _hold = hold
 
     def __init__(self, adapter: AwaitAdapter, engine: Engine, options: Options, home: tuple[int, int]) -> None:
         super().__init__(adapter, engine, options, home)
@@ -269,6 +322,48 @@ class AwaitFront(Front[AwaitAdapter], AwaitOps):
         """Wait for a request that this engine returned, also one that is done already; return its result."""
         return await self._adapter.wait(request)
 
+    @overload
+    def each(
+        self,
+        function: Callable[[Item], Awaitable[Result]],
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        limit: int = 64,
+        ordered: bool = False,
+        errors: Literal["raise"] = "raise",
+    ) -> AwaitEach[Item, Result]: ...
+    @overload
+    def each(
+        self,
+        function: Callable[[Item], Awaitable[Result]],
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        limit: int = 64,
+        ordered: bool = False,
+        errors: Literal["return"],
+    ) -> AwaitEach[Item, Result | Exception]: ...
+    def each(
+        self,
+        function: Callable[[Item], Any],
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        limit: int = 64,
+        ordered: bool = False,
+        errors: Literal["raise", "return"] = "raise",
+    ) -> AwaitEach[Item, Any]:
+        """Call *function* for each of *items*, and return an iterator of pairs: the item and its result.
+
+        *function* is an operation or composite of this front end that takes one item; give it more with
+        `functools.partial`. At most *limit* are under way, and items are only taken as room comes. The pairs come as
+        they are completed, with *ordered* in the order of the items. The first failure is raised, and all else is
+        cancelled; with *errors* ``"return"`` the exception comes in place of the result.
+
+        What is under way is cancelled when it is closed, when nobody has it any more, and when who waits is cancelled.
+        An ``async with`` block also waits for changes that cannot be cancelled.
+        """
+        flow = start(self, function, limit, ordered, errors, StopAsyncIteration)
+        return AwaitEach(self._adapter, flow, items)
+
 
 class FutureFront(Front[FutureAdapter], FutureOps):
     """A loop's front end in the future colour."""
@@ -277,6 +372,48 @@ class FutureFront(Front[FutureAdapter], FutureOps):
         """Return a future of a request that this engine returned, also one that is done already."""
         return self._adapter.future(request)
 
+    @overload
+    def each(
+        self,
+        function: Callable[[Item], Awaitable[Result]],
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        limit: int = 64,
+        ordered: bool = False,
+        errors: Literal["raise"] = "raise",
+    ) -> FutureEach[Item, Result]: ...
+    @overload
+    def each(
+        self,
+        function: Callable[[Item], Awaitable[Result]],
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        limit: int = 64,
+        ordered: bool = False,
+        errors: Literal["return"],
+    ) -> FutureEach[Item, Result | Exception]: ...
+    def each(
+        self,
+        function: Callable[[Item], Any],
+        items: Iterable[Item] | AsyncIterable[Item],
+        *,
+        limit: int = 64,
+        ordered: bool = False,
+        errors: Literal["raise", "return"] = "raise",
+    ) -> FutureEach[Item, Any]:
+        """Call *function* for each of *items*, and return an iterator of pairs: the item and its result.
+
+        *function* is an operation or composite of this front end that takes one item; give it more with
+        `functools.partial`. At most *limit* are under way, and items are only taken as room comes. The pairs come as
+        they are completed, with *ordered* in the order of the items. The first failure is raised, and all else is
+        cancelled; with *errors* ``"return"`` the exception comes in place of the result.
+
+        What is under way is cancelled when it is closed, when nobody has it any more, and when who waits is cancelled.
+        An ``async with`` block also waits for changes that cannot be cancelled.
+        """
+        flow = start(self, function, limit, ordered, errors, StopAsyncIteration)
+        return FutureEach(self._adapter, flow, items)
+
     def _future(self, result: T | Request[T]) -> Awaitable[T]:
         return self._adapter.future(result)
 
@@ -284,9 +421,53 @@ class FutureFront(Front[FutureAdapter], FutureOps):
 class BlockingFront(Front[BlockingAdapter], BlockingOps):
     """A front end in the blocking colour."""
 
+    _hold = hold
+
     def wait(self, request: Request[T]) -> T:
         """Wait for a request that this engine returned, also one that is done already; return its result."""
         return self._adapter.wait(request)
+
+    @overload
+    def each(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        limit: int = 64,
+        ordered: bool = False,
+        errors: Literal["raise"] = "raise",
+    ) -> BlockingEach[Item, Result]: ...
+    @overload
+    def each(
+        self,
+        function: Callable[[Item], Result],
+        items: Iterable[Item],
+        *,
+        limit: int = 64,
+        ordered: bool = False,
+        errors: Literal["return"],
+    ) -> BlockingEach[Item, Result | Exception]: ...
+    def each(
+        self,
+        function: Callable[[Item], Any],
+        items: Iterable[Item],
+        *,
+        limit: int = 64,
+        ordered: bool = False,
+        errors: Literal["raise", "return"] = "raise",
+    ) -> BlockingEach[Item, Any]:
+        """Call *function* for each of *items*, and return an iterator of pairs: the item and its result.
+
+        *function* is an operation or composite of this front end that takes one item; give it more with
+        `functools.partial`. At most *limit* are under way, and items are only taken as room comes. The pairs come as
+        they are completed, with *ordered* in the order of the items. The first failure is raised, and all else is
+        cancelled; with *errors* ``"return"`` the exception comes in place of the result.
+
+        What is under way is cancelled when it is closed, or when nobody has it any more. A ``with`` block also waits
+        for changes that cannot be cancelled.
+        """
+        flow = start(self, function, limit, ordered, errors, StopIteration)
+        return BlockingEach(self._adapter, flow, items)
 
     def _wait(self, request: Request[T]) -> T:
         return self._adapter.wait(request)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from _thread import get_native_id
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,42 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ._drive import Composite
     from ._engine import Engine
+
+
+class Home:
+    """Where something belongs that no backend made: an engine, which that does not keep, its thread and process."""
+
+    __slots__ = ("_engine", "_process", "_thread")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = weakref.ref(engine)
+        self._thread = get_native_id()
+        self._process = os.getpid()
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine, while there is one that was not shut down."""
+        engine = self._engine()
+        return None if engine is None or engine.closed else engine
+
+    def wake(self, waiter: Any) -> None:
+        """Wake who waits, as the engine does for its own requests, also while it shuts down."""
+        engine = self._engine()
+        if waiter is not None and engine is not None and engine.wake is not None:
+            engine.wake(waiter)
+
+    @property
+    def inherited(self) -> bool:
+        """Whether it is the parent's, and this a forked child."""
+        return self._process != os.getpid()
+
+    def check(self, what: str) -> None:
+        """RuntimeError if this is not the engine's thread, or a forked child."""
+        if self._thread == get_native_id():
+            return
+        if self.inherited:
+            raise RuntimeError(f"the {what} was made before fork; it only lives in the parent")
+        raise RuntimeError(f"the {what} belongs to another thread")
 
 
 class Runner:

@@ -3,8 +3,8 @@
     python tools/generate.py            write the files that changed
     python tools/generate.py --check    write nothing; name the stale files and exit with status 1
 
-It reads `core/_table.py`, `core/_ops.py` and `core/_composite.py` as text and imports neither, so it runs without anyaio installed. What
-differs between two colours is a row of COLOURS; what differs between two files of functions is a row of FUNCTIONS.
+It reads `core/_table.py`, `core/_ops.py` and `core/_composite.py` as text and imports neither, so it runs without
+anyaio installed. What differs between two colours is a row of COLOURS.
 """
 
 from __future__ import annotations
@@ -170,7 +170,14 @@ IMPORTS = {
     "Awaitable": "from collections.abc import Awaitable",
     "TYPE_CHECKING": "from typing import TYPE_CHECKING",
     "T": "from ._request import T",
+    **dict.fromkeys(("AwaitEach", "FutureEach", "BlockingEach", "Item", "Result"), "from ._each import {}"),
+    "AsyncIterable": "from collections.abc import AsyncIterable",
+    "Iterable": "from collections.abc import Iterable",
+    "CallbackOps": "from ._callback_ops import CallbackOps",
+    "Group": "from ._group import Group",
+    "overload": "from typing import overload",
 }
+IMPORTS.pop("operation", None)  # the decorator's name is a parameter's too
 
 
 # ---- the C table ----
@@ -337,9 +344,13 @@ def wrap(opening: str, pieces: list[str], closing: str, indent: str) -> str:
 
 
 def wrap_statement(statement: str, indent: str) -> str:
-    """Break the last call of a statement that is too long."""
+    """Break the calls of a statement that is too long, the outermost first."""
     if len(indent + statement) <= WIDTH or not statement.endswith(")"):
         return indent + statement
+    if statement.endswith("))"):
+        opening, inner = statement[:-1].split("(", 1)
+        wrapped = wrap_statement(inner, indent + "    ")
+        return f"{indent}{opening}(\n{wrapped}{',' if chr(10) in wrapped else ''}\n{indent})"
     opening, arguments = statement[:-1].rsplit("(", 1)
     return wrap(opening + "(", arguments.split(", "), ")", indent)
 
@@ -351,7 +362,9 @@ def fill(paragraph: str, width: int) -> str:
 
 
 def quote(docstring: str, indent: str) -> str:
-    paragraphs = [fill(paragraph, WIDTH - len(indent)) for paragraph in docstring.strip().split("\n\n")]
+    first, *others = docstring.strip().split("\n\n")
+    quotes = 3 if others or "\n" in first else 6
+    paragraphs = [fill(first, WIDTH - len(indent) - quotes), *(fill(other, WIDTH - len(indent)) for other in others)]
     text = textwrap.indent("\n\n".join(paragraphs), indent).lstrip()
     if "\n" in text:
         text = f"{text}\n{indent}"
@@ -424,7 +437,7 @@ def import_lines(text: str, current: str) -> str:
     Outside of core the names are not the neighbours': they are imported from anyaio.
     """
     words = set(re.findall(r"(?<![\w.])[A-Za-z_]\w*", text))
-    lines = {line for name, line in IMPORTS.items() if name in words}
+    lines = {line.format(name) for name, line in IMPORTS.items() if name in words and f"class {name}:" not in text}
     names: dict[str, set[str]] = {}
     for line in lines:
         match = re.fullmatch(r"from (\S+) import (\w+)", line)
@@ -440,7 +453,9 @@ def import_lines(text: str, current: str) -> str:
     sections: list[list[str]] = [sorted(names.pop("", ())), [], []]
     for module in sorted(names, key=lambda module: (not module.startswith("."), module)):
         section = 2 if module.startswith(".") else 1 if module.startswith("anyaio") else 0
-        ordered = sorted(names[module], key=lambda name: (not (name.isupper() and len(name) > 1), name.islower(), name))
+        ordered = sorted(
+            names[module], key=lambda name: (not (name.isupper() and len(name) > 1), name.islower(), name.lower())
+        )
         line = f"from {module} import {', '.join(ordered)}"
         if len(line) > WIDTH:
             line = f"from {module} import (\n" + "".join(f"    {name},\n" for name in ordered) + ")"
@@ -471,10 +486,83 @@ def colour_class(colour_name: str) -> str:
     return module(f"The operations in the {colour_name} colour.", body)
 
 
+# What `each` finds the request of a function by.
+TWINS = "TWINS = CallbackOps  # where the requests of the functions here are made"
+
+EACH_OVERLOAD = """\
+@overload
+def each(
+    function: Callable[[Item], {returns}],
+    items: {items},
+    *,
+    limit: int = 64,
+    ordered: bool = False,
+    errors: Literal[ERRORS],
+) -> {iterator}[Item, RESULT]: ...
+"""
+
+SEVERAL = (
+    EACH_OVERLOAD.replace("[ERRORS]", '["raise"] = "raise"').replace("RESULT", "Result")
+    + EACH_OVERLOAD.replace("[ERRORS]", '["return"]').replace("RESULT", "Result | Exception")
+    + """\
+def each(
+    function: Callable[[Item], Any],
+    items: {items},
+    *,
+    limit: int = 64,
+    ordered: bool = False,
+    errors: Literal["raise", "return"] = "raise",
+) -> {iterator}[Item, Any]:
+    \"\"\"Call *function* for each of *items*, and return an iterator of pairs: the item and its result.
+
+    *function* is a function of this module that takes one item; give it more with `functools.partial`. At most *limit*
+    are under way, and items are only taken as room comes. The pairs come as they are completed, with *ordered* in the
+    order of the items. The first failure is raised, and all else is cancelled; with *errors* ``"return"`` the
+    exception comes in place of the result.
+
+    What is under way is cancelled when the iterator is closed, when nobody has it any more, and when who waits is
+    cancelled. {block} also waits for changes that cannot be cancelled.
+    \"\"\"
+    if errors == "return":
+        return current().each(function, items, limit=limit, ordered=ordered, errors=errors)
+    return current().each(function, items, limit=limit, ordered=ordered, errors=errors)
+
+
+def group(callback: Callable[[Group], object] | None = None) -> Group:
+    \"\"\"Return a new group, for requests of ``current().engine``: *callback* gets it when they all have ended.\"\"\"
+    return current().group(callback)
+"""
+)
+
+BOTH = "Iterable[Item] | AsyncIterable[Item]"
+
+EACH = {
+    "await": {
+        "returns": "Awaitable[Result]",
+        "items": BOTH,
+        "iterator": "AwaitEach",
+        "block": "Its ``async with`` block",
+    },
+    "future": {
+        "returns": "Awaitable[Result]",
+        "items": BOTH,
+        "iterator": "FutureEach",
+        "block": "Its ``async with`` block",
+    },
+    "blocking": {
+        "returns": "Result",
+        "items": "Iterable[Item]",
+        "iterator": "BlockingEach",
+        "block": "Its ``with`` block",
+    },
+}
+
+
 def function_module(colour_name: str, package: str, current: str) -> str:
     functions = "\n\n".join(define(function, COLOURS[colour_name], "") for function in ALL)
-    exported = "".join(f'    "{name}",\n' for name in sorted(function.name for function in ALL))
-    body = f"\n__all__ = [\n{exported}]\n\n\n{functions}"
+    several = SEVERAL.format(**EACH[colour_name])
+    exported = "".join(f'    "{name}",\n' for name in sorted(["each", "group", *(function.name for function in ALL)]))
+    body = f"\n__all__ = [\n{exported}]\n\n{TWINS}\n\n\n{functions}\n\n{several}"
     return module(f"The functions of `{package}`.", body, current)
 
 

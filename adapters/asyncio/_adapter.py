@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from operator import methodcaller
 from typing import Any
@@ -63,8 +63,7 @@ class LoopAdapter:
         if waiter.get_loop() is not self.loop():
             request.cancel()
             raise RuntimeError("this front end belongs to another event loop: call current() in this one")
-        waiter.request = request
-        waiter.cancelled_before = False
+        waiter.request, waiter.cancelled_before = request, False
         request.attach(waiter)
         try:
             await waiter
@@ -76,6 +75,9 @@ class LoopAdapter:
             return request.result()
         finally:
             del request, waiter  # an error's traceback must not lead back to the request that holds it
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        return asyncio.get_running_loop().create_task(coroutine).cancel
 
     # A waiter is never done before: one that was cancelled has withdrawn its request. This is done in C throughout.
     wake = staticmethod(methodcaller("set_result", None))
