@@ -20,7 +20,7 @@ from typing import Any
 
 from .common import Options, Result, Row, Subject, medians
 
-SUBJECTS = ("engine", "writes", "lateness", "memory", "scan")
+SUBJECTS = ("engine", "each", "writes", "lateness", "memory", "scan", "copy", "rmtree")
 
 
 def subject(name: str) -> Subject:
@@ -41,6 +41,7 @@ def parse() -> argparse.Namespace:
         "seconds": "how long the ticker ticks",
         "folder": "where files are written",
         "tree": "what is scanned",
+        "size": "bytes of the file that is copied",
     }
     for field in dataclasses.fields(Options):
         name = "--" + field.name.replace("_", "-")

@@ -24,6 +24,7 @@ class Options:
     seconds: float = 2.0
     folder: str = "/tmp"
     tree: str = "/usr"
+    size: int = 1 << 30
 
 
 class Row(NamedTuple):
