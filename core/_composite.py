@@ -6,13 +6,13 @@ its signature and docstring `tools/generate.py` makes the colours: run it after 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any, AnyStr, TypeVar
 
 from ._opcodes import LSTAT
 from ._scope import batch
-from ._types import AnyPath
+from ._types import AnyPath, StrOrBytesPath
 
 if TYPE_CHECKING:
     from ._steps import Steps
@@ -31,14 +31,20 @@ def composite(function: F) -> F:
 
 
 @composite
-async def split_dir(steps: Steps, path: AnyPath[AnyStr], *, limit: int = 4) -> tuple[list[AnyStr], list[AnyStr]]:
+async def split_dir(
+    steps: Steps, path: AnyPath[AnyStr], *, limit: int = 4, dir_fd: int | None = None
+) -> tuple[list[AnyStr], list[AnyStr]]:
     """Return the names of a directory's subdirectories, and its other names.
 
     A symlink counts as what it is, no directory. Only entries whose type the file system does not tell are stat'ed, at
     most *limit* at once; what cannot be stat'ed is among the others.
     """
     # It solves an overload for all that AnyStr stands for at once, while each of them has one.
-    entries = await steps.scandir(path, resolve=False)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    entries = await steps.scandir(  # pyright: ignore[reportCallIssue]
+        path,  # pyright: ignore[reportArgumentType]
+        resolve=False,
+        dir_fd=dir_fd,
+    )
     directories = [entry.name for entry in entries if entry.type == DT_DIR]
     others = [entry.name for entry in entries if entry.type not in (DT_DIR, DT_UNKNOWN)]
     unknown = [entry for entry in entries if entry.type == DT_UNKNOWN]
@@ -46,7 +52,7 @@ async def split_dir(steps: Steps, path: AnyPath[AnyStr], *, limit: int = 4) -> t
         while unknown or requests:
             while unknown and requests.room:
                 entry = unknown.pop()
-                requests.add(entry.name, steps.submit(LSTAT, entry.path, None))
+                requests.add(entry.name, steps.submit(LSTAT, entry.path, dir_fd))
             for name, request in await requests.some():
                 (directories if leads_down(request) else others).append(name)
     return directories, others
@@ -58,3 +64,96 @@ def leads_down(request: Any) -> bool:
         return S_ISDIR(request.result().st_mode)
     except OSError:
         return False
+
+
+@composite
+async def rmtree(
+    steps: Steps,
+    path: AnyPath[AnyStr],
+    *,
+    ignore_errors: bool = False,
+    on_error: Callable[[str, AnyStr, OSError], object] | None = None,
+    dir_fd: int | None = None,
+) -> None:
+    """Remove a directory and all that is in it, never following a symlink: given as *path*, it is an OSError.
+
+    The first failure is raised, when what was under way has ended. With *on_error* each failure is told to
+    ``on_error(operation, path, error)``, in the caller's thread and context, and the rest goes on; an exception in it
+    ends this. *operation* names the call that failed ("open", "scandir", "unlink", "rmdir"), *path* begins with the one
+    given. With *ignore_errors* nothing is told or raised. What somebody else removed meanwhile is no failure.
+
+    File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most.
+    """
+    from ._rmtree import remove_tree
+
+    await remove_tree(steps, path, ignore_errors, on_error, dir_fd)
+
+
+@composite
+async def copy(
+    steps: Steps,
+    src: StrOrBytesPath,
+    dst: StrOrBytesPath,
+    *,
+    follow_symlinks: bool = True,
+    preserve: Iterable[str] = ("mode", "times"),
+    atomic: bool | None = None,
+    progress: Callable[[int, int], object] | None = None,
+    src_dir_fd: int | None = None,
+    dst_dir_fd: int | None = None,
+) -> None:
+    """Copy a file: *dst*, new or a plain file that exists, is complete or as it was, whenever this is stopped.
+
+    It is written as ``.anyaio-copy-`` and 16 hexadecimal digits in the same directory, and renamed; only a killed
+    process leaves that behind. If *dst* is a symlink, that which it points to is written; with not *follow_symlinks*, a
+    symlink *src* is made anew as *dst*, which must not exist. A device or FIFO is written through. A file with several
+    names, or in a directory that cannot be written, is written in place. *atomic* True replaces it all the same (other
+    names keep the old content) or is an OSError; False writes in place always. A directory is IsADirectoryError; two
+    names of one file are `shutil.SameFileError`.
+
+    *preserve* names what *dst* gets of *src*: "mode" (with the ACL), "times", "owner", "xattr"; or "all" of it that the
+    file system and the user's rights allow. setuid and setgid only come with "owner". An existing file keeps its owner,
+    mode, ACL and attributes; with "owner" it gets the source's owner, and its mode.
+
+    The kernel copies or shares the blocks where it can; holes stay holes. *progress* is called with the bytes done and
+    the size, here, after each of the steps, of at most 16 MiB; an exception in it ends the copy. Nothing is forced to
+    the disk: see `fsync` and `pathsync`.
+    """
+    from . import _copy
+    from ._target import Place
+
+    await _copy.copy(
+        steps,
+        Place(src, src_dir_fd),
+        Place(dst, dst_dir_fd),
+        follow_symlinks=follow_symlinks,
+        preserve=preserve,
+        atomic=atomic,
+        progress=progress,
+    )
+
+
+@composite
+async def move(
+    steps: Steps,
+    src: StrOrBytesPath,
+    dst: StrOrBytesPath,
+    *,
+    progress: Callable[[int, int], object] | None = None,
+    src_dir_fd: int | None = None,
+    dst_dir_fd: int | None = None,
+) -> None:
+    """Rename *src* to *dst*, as `rename` does, also to another file system: then copy it and remove it.
+
+    *dst* is the new name, not a directory to move into; what it names is replaced, a directory only if it is empty. A
+    tree is copied beside *dst*, with symlinks, FIFOs, devices and hard links, and everything `copy` preserves with
+    "all", and renamed: *dst* appears complete or not at all. Only then is removed what was copied, and nothing that
+    came meanwhile; if that fails, the error is raised, the copy stays, and so may a part of the source.
+
+    *progress* is called with the bytes done and in all, as in `copy`; not for a rename. Cancelled while it removes
+    the source, the copy stays as well.
+    """
+    from . import _move
+    from ._target import Place
+
+    await _move.move(steps, Place(src, src_dir_fd), Place(dst, dst_dir_fd), progress=progress)

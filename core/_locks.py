@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import sys
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any
 

@@ -101,6 +101,11 @@ class Request(Generic[T]):
         raise NotImplementedError
 
     @property
+    def engine(self) -> Any:
+        """The engine that it belongs to; None once that was shut down."""
+        raise NotImplementedError
+
+    @property
     def group(self) -> Any:
         """The `Group` that it is a member of, while it is not done; None otherwise."""
         raise NotImplementedError

@@ -1,6 +1,7 @@
-"""Arguments of every kind that the operations' table knows: good ones, odd ones and wrong ones.
+"""Specimens of arguments: good ones, odd ones and wrong ones.
 
 A specimen is a recipe: each world gets its own descriptor, path or buffer of it. The first of a kind is the plain one.
+Which operation gets which is in `kinds.py`.
 """
 
 from __future__ import annotations
@@ -406,96 +407,3 @@ READABLES = buffers([literal(DATA), *WRITABLE, literal(b"")], WRONG_BUFFERS)
 WRITABLES = buffers(
     WRITABLE, [*WRONG_BUFFERS, literal(b"bytes"), Specimen("a fixed view", lambda world: memoryview(DATA))]
 )
-
-# ---- by the annotation in the table, or for one parameter ----
-
-KINDS = {
-    "Fd": FD,
-    "DirFd": DIR_FD,
-    "StrOrBytesPath": OWN_PATH,
-    "AnyPath[AnyStr]": PATH,
-    "PathOrFd": PATH_OR_FD,
-    "AnyPathOrFd": PATH_OR_FD,
-    "Int": INT,
-    "Size": SIZE,
-    "Offset": OFFSET,
-    "Seconds": SECONDS,
-    "Truth": TRUTH,
-    "Order": ORDER,
-    "ReadableBuffer": DATUM,
-    "ReadableBuffers": READABLES,
-    "WriteableBuffers": WRITABLES,
-}
-PARAMETERS = {
-    ("lstat", "path"): PATH,
-    ("pathsync", "path"): PATH,
-    ("open", "flags"): OPEN_FLAGS,
-    ("lseek", "whence"): WHENCE,
-    ("preadv", "flags"): READ_FLAGS,
-    ("pwritev", "flags"): WRITE_FLAGS,
-    ("rename", "flags"): RENAME_FLAGS,
-}
-# What makes the rest of the call succeed, where the first of the kind would not.
-PLAIN = {
-    ("listdir", "path"): path("dir"),
-    ("scandir", "path"): path("odd"),
-    ("readlink", "path"): path("link"),
-    ("mkdir", "path"): path("missing"),
-    ("rmdir", "path"): path("empty_dir"),
-    ("rename", "dst"): path("missing"),
-    ("stat", "follow_symlinks"): literal(True),
-    ("scandir", "stat"): literal(True),
-    ("scandir", "resolve"): literal(True),
-}
-
-
-def kind_of(operation: str, parameter: str, annotation: str) -> Kind:
-    """The arguments to try for a parameter, the plain one first."""
-    kind = PARAMETERS.get((operation, parameter)) or KINDS[annotation]
-    plain = PLAIN.get((operation, parameter))
-    return kind if plain is None else kind._replace(good=[plain, *kind.good])
-
-
-def descriptor(name: str) -> Specimen:
-    return next(specimen for specimen in DESCRIPTORS if specimen.name == name)
-
-
-# What only shows when several arguments are special. The others are the plain ones.
-TOGETHER: list[tuple[str, dict[str, Specimen]]] = [
-    ("open", {"path": path("."), "flags": literal(os.O_RDWR | os.O_TMPFILE), "mode": literal(0o600)}),
-    ("open", {"path": path("missing"), "flags": literal(os.O_RDWR | os.O_CREAT), "mode": literal(0o4701)}),
-    ("open", {"path": path("inner"), "dir_fd": DIR_FD.good[1]}),
-    ("read", {"fd": descriptor("a pipe to read"), "n": literal((1 << 63) - 1)}),
-    ("read", {"fd": descriptor("a file of /proc"), "n": literal((1 << 63) - 1)}),
-    ("pread", {"n": literal((1 << 63) - 1), "offset": literal(25)}),
-    ("pread", {"n": literal((1 << 63) - 1), "offset": literal(-1)}),
-    ("pread", {"n": literal(1 << 31), "offset": literal((1 << 63) - 1)}),
-    ("preadv", {"offset": literal(-1), "flags": literal(os.RWF_NOWAIT)}),
-    ("write", {"fd": descriptor("a datagram socket"), "data": literal(b"")}),
-    ("write", {"fd": descriptor("a full pipe"), "data": literal(b"")}),
-    ("writev", {"fd": descriptor("a datagram socket"), "buffers": literal([b""])}),
-    ("readv", {"fd": descriptor("a pipe to read"), "buffers": collected("a list", *WRITABLE[-2:])}),
-    ("writev", {"fd": descriptor("a pipe to write"), "buffers": collected("a list", *WRITABLE[-2:])}),
-    ("pwritev", {"offset": literal(0), "flags": literal(os.RWF_APPEND)}),
-    ("stat", {"path": descriptor("a file"), "dir_fd": DIR_FD.good[1]}),
-    ("stat", {"path": descriptor("a file"), "follow_symlinks": literal(False)}),
-    ("stat", {"path": path("link"), "follow_symlinks": literal(False)}),
-    ("stat", {"path": path("inner", "bytes"), "dir_fd": DIR_FD.good[1]}),
-    ("listdir", {"path": descriptor("a directory"), "dir_fd": DIR_FD.good[1]}),
-    *(
-        (
-            "scandir",
-            {"path": path("."), "stat": literal(stat), "follow_symlinks": literal(follow), "resolve": literal(resolve)},
-        )
-        for stat in (False, True)
-        for follow in (False, True)
-        for resolve in (False, True)
-    ),
-    *(("scandir", {"path": path("."), "order": order}) for order in ORDER.good),
-    ("scandir", {"path": path("../dir", "bytes"), "dir_fd": DIR_FD.good[1]}),
-    ("mkdir", {"path": path("new"), "dir_fd": DIR_FD.good[1]}),
-    ("rename", {"src": path("inner"), "src_dir_fd": DIR_FD.good[1]}),
-    ("rename", {"src": path("file"), "dst_dir_fd": DIR_FD.good[1]}),
-    *(("rename", {"dst": path("dir/inner"), "flags": literal(flag)}) for flag in (0, 1, 2, 4)),
-    ("rename", {"src": path("inner"), "src_dir_fd": DIR_FD.good[1], "dst": path("new"), "flags": literal(1)}),
-]

@@ -1,5 +1,7 @@
 """What each operation of the table must do: its twin in `os`, and where ours differs on purpose.
 
+Of those that `os` lacks, or has less of, the twins are in `twins.py`.
+
 An outcome is told in words that do not depend on whose call it was: the result, or the exception's type, errno, text
 and file names, these as the arguments that they are.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import inspect
+import operator
 import os
 import re
 import stat
@@ -17,6 +20,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from hostile import MOST, NOTHING
+from twins import CHECKED_TWINS, checked
 
 from anyaio._ops import OPERATIONS
 from anyaio._table import KINDS, Operation
@@ -211,10 +215,17 @@ def pathsync(path: Any, *, dir_fd: Any = None) -> None:
         os.close(fd)
 
 
-# The others are functions of `os` by the same name.
+# The others are in twins.py, or functions of `os` by the same name.
 OWN_TWINS: dict[str, Callable[..., Any]] = {
     function.__name__: function for function in (nop, busy, preadv, pwritev, listdir, scandir, rename, pathsync)
 }
+
+
+def twin_of(operation: Operation) -> Callable[..., Any]:
+    """What the operation is compared with."""
+    own = OWN_TWINS.get(operation.name) or CHECKED_TWINS.get(operation.name)
+    twin: Callable[..., Any] = own or getattr(os, operation.name)
+    return twin
 
 
 # ---- where ours is another than os's ----
@@ -231,7 +242,7 @@ def _without_buffers(arguments: Arguments) -> Arguments:
     }
 
 
-PATHS = ("path", "src", "dst")
+PATHS = ("path", "src", "dst", "filename", "name")
 PATH_KINDS = {name for name, kind in KINDS.items() if kind.shape in "pP"}
 WITH_PATHS = tuple(
     operation.name for operation in OPERATIONS if not PATH_KINDS.isdisjoint(operation.body.__annotations__.values())
@@ -301,10 +312,15 @@ DIFFERENCES = [
 ]
 """Beside these, ours differ in the following, which the comparison itself allows for:
 
-- the filename of an OSError is the caller's own object, not what its __fspath__ returned; also where os leaves a
-  descriptor out (listdir);
+- the filename of an OSError is the caller's own object, not what its __fspath__ returned, nor the part of it that was
+  missing (makedirs, realpath); also where os leaves it out (utime, mkfifo, a descriptor in listdir);
+- a negative count is the kernel's EINVAL everywhere, as in `os.read`; `os.splice` and `os.copy_file_range` raise
+  ValueError;
 - of several wrong arguments, ours tell the first, also where os looks at the buffers last;
-- listdir and scandir take dir_fd, and a descriptor that was opened with O_PATH; rename takes flags.
+- listdir and scandir take dir_fd, and a descriptor that was opened with O_PATH; rename takes flags;
+- flags of splice and requests of ioctl have 32 bits: a larger number is an OverflowError, not cut;
+- fcntl and ioctl take what is no str, of any length, as buffer; a writable one is changed in place by both;
+- lockf takes LOCK_UN with LOCK_NB, and nothing beside the locks: `fcntl.lockf` refuses the one and takes the other.
 """
 
 
@@ -332,7 +348,7 @@ def outcome_of(function: Callable[..., Any], told: Arguments, *arguments: Any, *
 def words(error: Exception, arguments: Arguments, same: Callable[[Any, Any], bool]) -> tuple[Any, ...]:
     if not isinstance(error, OSError):
         return (type(error),)
-    first = _which(error.filename, ("path", "src", "dst"), arguments, same)
+    first = _which(error.filename, PATHS, arguments, same)
     second = _which(error.filename2, ("dst", "src"), arguments, same)
     return type(error), error.errno, error.strerror, first, second
 
@@ -346,12 +362,16 @@ def _which(name: Any, parameters: Sequence[str], arguments: Arguments, same: Cal
 
 def expected(operation: Operation, arguments: Arguments) -> Outcome:
     """What the operation must do with these arguments. It does that."""
-    twin = OWN_TWINS.get(operation.name) or getattr(os, operation.name)
+    twin = twin_of(operation)
     bound = inspect.signature(operation.body).bind(**arguments)
     bound.apply_defaults()
     by_name = dict(bound.arguments)
 
     def call() -> Any:
+        if operation.name in CHECKED_TWINS:
+            result = twin(*checked(operation.body, by_name).values())
+            in_bytes = operation.name != "realpath" or _is_bytes(by_name["filename"])
+            return result if in_bytes else os.fsdecode(result)
         for difference in DIFFERENCES:
             if operation.name in difference.operations and difference.applies(by_name):
                 return difference.instead(lambda **changed: positional(twin, operation, changed), by_name)
@@ -383,7 +403,13 @@ def positional(twin: Callable[..., Any], operation: Operation, arguments: Argume
 
 def _same_path(name: Any, argument: Any) -> bool:
     return bool(
-        name is argument or name == argument or (hasattr(argument, "__fspath__") and name == os.fspath(argument))
+        name is argument
+        or name == argument
+        or (
+            (isinstance(name, str | bytes) and isinstance(argument, str | bytes | os.PathLike))
+            and os.fsencode(name) == os.fsencode(argument)
+        )
+        or (type(name) is int and hasattr(type(argument), "__index__") and name == operator.index(argument))
     )
 
 
@@ -394,9 +420,19 @@ def plain(operation: Operation, result: Any) -> Any:
         return descriptor(result)
     if kind.startswith("os.stat_result"):
         return status(result)
+    if kind == "os.statvfs_result":
+        return type(result), [(name, getattr(result, name)) for name in dir(result) if name in LASTING]
+    if kind == "Statx":
+        return type(result).__name__, [(name, getattr(result, name)) for name in dir(result) if name.startswith("stx_")]
+    if kind == "list[Extent]":
+        return [(type(extent).__name__, tuple(extent)) for extent in result]
     if operation.name == "scandir":
         return [entry if isinstance(entry, dict) else described(entry) for entry in result]
     return type(result), result
+
+
+# What others do not change meanwhile.
+LASTING = ("f_bsize", "f_frsize", "f_blocks", "f_flag", "f_fsid", "f_namemax")
 
 
 def status(result: os.stat_result) -> list[Any]:

@@ -23,8 +23,7 @@ from anyaio._opcodes import PREAD
 
 COLOURS = [AwaitOps, FutureOps, BlockingOps, CallbackOps]
 MODULES = [anyaio.asyncio, anyaio.blocking]
-NAMES = sorted(name for name in anyaio.asyncio.__all__ if name != "current")
-TWINS = [name for name in NAMES if hasattr(os, name)]
+NAMES = sorted(set(anyaio.asyncio.__all__) - {"current", "each", "group"})  # these are no operations
 
 
 def parameters(function, *without):
@@ -46,27 +45,6 @@ def test_the_callback_comes_after_the_positional_parameters(name):
     positional = [p for p in given if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
     assert positional[-1].name == "callback"
     assert positional[-1].default is None
-
-
-# os.listdir and os.scandir say None where they mean ".".
-DEFAULTS = {("listdir", "path"): ".", ("scandir", "path"): "."}
-
-
-@pytest.mark.parametrize("name", TWINS)
-def test_the_signature_agrees_with_the_twin_in_os(name):
-    ours = inspect.signature(getattr(anyaio.asyncio, name)).parameters
-    theirs = inspect.signature(getattr(os, name)).parameters.values()
-    ours_by_place = [p for p in ours.values() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
-    theirs_by_place = [p for p in theirs if p.kind is not inspect.Parameter.KEYWORD_ONLY]
-    assert len(ours_by_place) == len(theirs_by_place)
-    for mine, twin in zip(ours_by_place, theirs_by_place, strict=True):
-        assert mine.default == DEFAULTS.get((name, twin.name), twin.default)
-        if twin.kind is not inspect.Parameter.POSITIONAL_ONLY:  # whose name nobody can write
-            assert mine.name == twin.name
-    for twin in theirs:
-        if twin.kind is inspect.Parameter.KEYWORD_ONLY:
-            assert ours[twin.name].kind is inspect.Parameter.KEYWORD_ONLY
-            assert ours[twin.name].default == twin.default
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -47,8 +47,8 @@ def test_split_dir_stats_what_is_unknown_and_no_more_than_limit_at_once(engine, 
         def __init__(self, steps):
             self.steps = steps
 
-        async def scandir(self, path, resolve):
-            return [Unknown(entry) for entry in await self.steps.scandir(path, resolve=resolve)]
+        async def scandir(self, path, resolve, dir_fd):
+            return [Unknown(entry) for entry in await self.steps.scandir(path, resolve=resolve, dir_fd=dir_fd)]
 
         def submit(self, operation, path, dir_fd):
             nonlocal most
@@ -57,12 +57,55 @@ def test_split_dir_stats_what_is_unknown_and_no_more_than_limit_at_once(engine, 
             return self.steps.submit(operation, path, dir_fd)
 
     async def split(steps):
-        return await split_dir(Steps(steps), str(folder), limit=2)
+        return await split_dir(Steps(steps), "inside", limit=2, dir_fd=fd)
 
-    directories, others = call(engine, split)
-    assert (sorted(directories), sorted(others)) == (["a", "b"], ["fifo", "file", "link"])
-    assert sorted(stats) == ["a", "fifo", "file", "link"]
+    os.symlink(folder, folder / "inside")
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        directories, others = call(engine, split)
+    finally:
+        os.close(fd)
+    assert (sorted(directories), sorted(others)) == (["a", "b"], ["fifo", "file", "inside", "link"])
+    assert sorted(stats) == ["a", "fifo", "file", "inside", "link"]
     assert most < 2
+
+
+def test_split_dir_has_what_cannot_be_stated_among_the_others(engine):
+    class Gone:
+        name, path, type = "gone", "/nowhere/gone", 0
+
+    class Steps:
+        def __init__(self, steps):
+            self.submit = steps.submit
+
+        async def scandir(self, path, resolve, dir_fd):
+            return [Gone]
+
+    async def split(steps):
+        return await split_dir(Steps(steps), ".")
+
+    assert call(engine, split) == ([], ["gone"])
+
+
+def test_split_dir_has_every_name_once(engine, tmp_path):
+    for number in range(300):
+        os.mkdir(tmp_path / str(number)) if number % 3 else os.symlink(".", tmp_path / str(number))
+    directories, others = call(engine, split_dir, tmp_path)
+    assert sorted(directories + others) == sorted(os.listdir(tmp_path))
+    assert len(others) == 100
+
+
+def test_split_dir_of_an_empty_directory_is_empty(engine, tmp_path):
+    assert call(engine, split_dir, tmp_path) == ([], [])
+
+
+def test_split_dir_takes_names_from_dir_fd(engine, folder):
+    fd = os.open(folder.parent, os.O_PATH)
+    try:
+        directories, others = call(engine, split_dir, folder.name, dir_fd=fd)
+    finally:
+        os.close(fd)
+    assert (sorted(directories), sorted(others)) == (["a", "b"], ["fifo", "file", "link"])
 
 
 def test_split_dir_raises_what_scandir_raises(engine, folder):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import mmap
 import os
 import shutil
 import socket
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -24,6 +26,8 @@ BAD_NAME = b"bad\xff\xfename"
 LONG_NAME = "n" * 255
 BIG = 700  # entries with long names in the big directory: three blocks of getdents64(2)
 LINK_LENGTHS = (255, 256, 257, 511, 512, 4000)  # of the targets of the shared world's long links
+ATTRIBUTE = "user.anyaio"  # that "file" and "dir" have in a world with attributes
+PAGE = mmap.PAGESIZE
 
 
 class World:
@@ -35,7 +39,8 @@ class World:
         os.mkdir(self.root)
         self._opened: dict[str, int] = {}
         self._buffers: list[Any] = []
-        self._sockets: list[socket.socket] = []
+        self._maps: list[mmap.mmap] = []
+        self.attributes = False  # whether it has extended attributes, and they are looked at
         os.chdir(self.root)
         self._plant()
 
@@ -71,6 +76,12 @@ class World:
         # Blocks that were not written yet have no number, and st_blocks would change when they get one.
         os.sync()
 
+    def plant_attributes(self) -> None:
+        """What is seen only by those who ask."""
+        self.attributes = True
+        for name in ("file", "dir"):
+            os.setxattr(name, ATTRIBUTE, b"value")
+
     def write(self, name: str | bytes, content: bytes, mode: int) -> None:
         fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -94,6 +105,38 @@ class World:
             return fd
 
         return self.descriptor(f"{path} {flags} {position}", make)
+
+    def made(self, name: str, content: bytes, flags: int, position: int = 0) -> int:
+        """A file that only those worlds have that need it."""
+        if not os.path.lexists(name):
+            self.write(name, content, 0o640)
+        return self.open(name, flags, position)
+
+    def device(self, name: str, minor: int) -> int:
+        """A memory device of the world's own; a file where making one is not allowed."""
+
+        def make() -> int:
+            try:
+                os.mknod(name, stat.S_IFCHR | 0o666, os.makedev(1, minor))
+                return os.open(name, os.O_RDWR)
+            except OSError:
+                return self.made("no device", b"", os.O_RDWR)
+
+        return self.descriptor(name, make)
+
+    def map(self, pages: int, protection: int, *, truncated_to: int | None = None) -> mmap.mmap:
+        """A file mapped, of which then only so many pages are left."""
+        name = f"mapped {len(self._maps)}"
+        self.write(name, b"m" * pages * PAGE, 0o600)
+        fd = os.open(name, os.O_RDWR)
+        try:
+            memory = mmap.mmap(fd, pages * PAGE, prot=protection)
+            if truncated_to is not None:
+                os.ftruncate(fd, truncated_to * PAGE)
+        finally:
+            os.close(fd)
+        self._maps.append(memory)
+        return memory
 
     def pipe(self, end: int, content: bytes = b"", *, blocking: bool = True, close_other: bool = False) -> int:
         """One end of a pipe with *content* in it; 0 is the reading one."""
@@ -142,10 +185,17 @@ class World:
         }
 
     def _tree(self, folder: bytes) -> Iterator[tuple[Any, ...]]:
+        if not os.access(folder, os.R_OK | os.X_OK):
+            return
         for name in sorted(os.listdir(folder)):
             path = os.path.join(folder, name)
             status = os.lstat(path)
-            yield path, oct(status.st_mode), status.st_nlink, _content(path, status)
+            times = [_time(each) for each in (status.st_atime_ns, status.st_mtime_ns)]
+            yield path, oct(status.st_mode), status.st_nlink, (status.st_uid, status.st_gid), times
+            content = _content(path, status)
+            if isinstance(content, bytes):  # of a symlink
+                content = content.replace(os.fsencode(self._around), b"around")
+            yield content, _attributes(path) if self.attributes else None
             if stat.S_ISDIR(status.st_mode) and os.access(path, os.R_OK | os.X_OK):
                 yield from self._tree(path)
 
@@ -153,11 +203,31 @@ class World:
         for fd in self._opened.values():
             with contextlib.suppress(OSError):
                 os.close(fd)
+        for memory in self._maps:
+            with contextlib.suppress(BufferError):  # a specimen is a view of it
+                memory.close()
         os.chdir("/")
+        _unlock(self._around)
         for folder, names, _ in os.walk(self._around):
             for name in names:
                 _unlock(os.path.join(folder, name))
         shutil.rmtree(self._around)
+
+
+def _time(nanoseconds: int) -> int | str:
+    """A time that was set; what is done now has another time in each world."""
+    return "now" if abs(nanoseconds / 1e9 - time.time()) < 3600 else nanoseconds
+
+
+def _attributes(path: bytes) -> list[tuple[str, bytes]]:
+    try:
+        return [(name, os.getxattr(path, name, follow_symlinks=False)) for name in _attribute_names(path)]
+    except PermissionError:
+        return []
+
+
+def _attribute_names(path: bytes) -> list[str]:
+    return sorted(name for name in os.listxattr(path, follow_symlinks=False) if not name.startswith("security."))
 
 
 def _unlock(path: str) -> None:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("core", "adapters", "tests", "setup.py", "pyproject.toml", "README.md")
 TESTS = "tests/test_differential.py"
-LIMIT = 300  # seconds for a build, or a run of the tests
+LIMIT = 600  # seconds for a build, or a run of the tests
 
 
 class Defect(NamedTuple):
@@ -33,109 +33,128 @@ class Defect(NamedTuple):
 
 DEFECTS = [
     Defect(
-        "ops.c",
-        "pread(request->fd[0], request->out, (size_t)request->value, request->n[1])",
-        "pread(request->fd[0], request->out, (size_t)request->value, 0)",
+        "ops_streams.c",
+        "pread(request->fd[0], request->out, (size_t)size, request->n[1])",
+        "pread(request->fd[0], request->out, (size_t)size, 0)",
         "pread ignores the offset",
     ),
-    Defect("ops.c", "if (size < 0) {", "if (size < -1) {", "read and pread take -1 for a size"),
     Defect(
-        "ops.c",
+        "ops_streams.c",
+        "if (size < 0) {",
+        "if (size < -1) {",
+        "read and pread take -1 for a size",
+    ),
+    Defect(
+        "ops_streams.c",
         "pwrite(request->fd[0], request->iov[0].iov_base, request->iov[0].iov_len, request->n[0])",
         "pwrite(request->fd[0], request->iov[0].iov_base, request->iov[0].iov_len, 0)",
         "pwrite ignores the offset",
     ),
     Defect(
-        "ops.c",
+        "ops_streams.c",
         "preadv2(request->fd[0], request->iov, request->iovcnt, request->n[0], flags)",
         "preadv2(request->fd[0], request->iov, request->iovcnt, request->n[0], 0)",
         "preadv ignores flags",
     ),
     Defect(
-        "ops.c",
+        "ops_streams.c",
         "pwritev2(request->fd[0], request->iov, request->iovcnt, request->n[0], flags)",
         "pwritev2(request->fd[0], request->iov, request->iovcnt, request->n[0], 0)",
         "pwritev ignores flags",
     ),
     Defect(
-        "ops.c",
-        "readv(request->fd[0], iov, count));\n        return;",
-        "readv(request->fd[0], iov, count > 1 ? 1 : count));\n        return;",
+        "ops_streams.c",
+        "        return readv(fd, iov, count);\n    do {",
+        "        return readv(fd, iov, count > 1 ? 1 : count);\n    do {",
         "readv reads only into the first buffer of a file",
     ),
     Defect(
-        "ops.c",
-        "writev(request->fd[0], request->iov, request->iovcnt)",
-        "writev(request->fd[0], request->iov, request->iovcnt > 1 ? 1 : request->iovcnt)",
+        "ops_streams.c",
+        "writev(fd, request->iov, request->iovcnt)",
+        "writev(fd, request->iov, request->iovcnt > 1 ? 1 : request->iovcnt)",
         "writev writes only the first buffer",
     ),
     Defect(
-        "ops.c",
+        "ops_descriptors.c",
         "lseek(request->fd[0], request->n[0], (int)request->n[1])",
         "lseek(request->fd[0], request->n[0], request->n[1] == SEEK_END ? SEEK_SET : (int)request->n[1])",
         "lseek takes SEEK_END for SEEK_SET",
     ),
-    Defect("ops.c", "(int)request->n[0] | O_CLOEXEC", "(int)request->n[0]", "open without O_CLOEXEC"),
     Defect(
-        "ops.c",
+        "ops_descriptors.c",
+        "(int)request->n[0] | O_CLOEXEC",
+        "(int)request->n[0]",
+        "open without O_CLOEXEC",
+    ),
+    Defect(
+        "ops_descriptors.c",
         "openat(request->fd[0], request->path[0], flags, (mode_t)request->n[1])",
         "openat(AT_FDCWD, request->path[0], flags, (mode_t)request->n[1])",
         "open ignores dir_fd",
     ),
     Defect(
-        "ops.c",
+        "ops_descriptors.c",
         "set_result(request, close(request->fd[0]))",
         "set_result(request, (close(request->fd[0]), 0))",
         "the error of close is lost",
     ),
     Defect(
-        "ops.c",
+        "ops_descriptors.c",
         "set_result(request, fdatasync(request->fd[0]))",
         "set_result(request, (fdatasync(request->fd[0]), 0))",
         "the error of fdatasync is lost",
     ),
-    Defect("ops.c", "set_result(request, fsync(fd));", "fsync(fd);", "the error of pathsync is lost"),
-    Defect("ops.c", "request->n[0] ? 0 : AT_SYMLINK_NOFOLLOW", "0", "stat follows symlinks, told not to"),
     Defect(
-        "ops.c",
+        "ops_paths.c",
+        "set_result(request, fsync(fd));",
+        "fsync(fd);",
+        "the error of pathsync is lost",
+    ),
+    Defect(
+        "ops_files.c",
+        "request->n[0] ? 0 : AT_SYMLINK_NOFOLLOW",
+        "0",
+        "stat follows symlinks, told not to",
+    ),
+    Defect(
+        "ops_files.c",
         "status(request, request->fd[0], request->path[0], AT_SYMLINK_NOFOLLOW)",
         "status(request, request->fd[0], request->path[0], 0)",
         "lstat follows symlinks",
     ),
     Defect(
-        "ops.c",
+        "ops_paths.c",
         "mkdirat(request->fd[0], request->path[0], (mode_t)request->n[0])",
         "mkdirat(request->fd[0], request->path[0], 0777)",
         "mkdir ignores the mode",
     ),
     Defect(
-        "ops.c",
+        "ops_paths.c",
         "set_result(request, unlinkat(request->fd[0], request->path[0], 0));",
-        "set_result(request, unlinkat(request->fd[0], request->path[0], 0));\n"
-        "    if (request->error == EISDIR)\n"
+        "set_result(request, unlinkat(request->fd[0], request->path[0], 0));\n    if (request->error == EISDIR)\n"
         "        set_result(request, unlinkat(request->fd[0], request->path[0], AT_REMOVEDIR));",
         "unlink removes directories",
     ),
     Defect(
-        "ops.c",
+        "ops_paths.c",
         "unlinkat(request->fd[0], request->path[0], AT_REMOVEDIR)",
         "unlinkat(request->fd[0], request->path[0], 0)",
         "rmdir unlinks",
     ),
     Defect(
-        "ops.c",
+        "ops_paths.c",
         "renameat(request->fd[0], request->path[0], request->fd[1], request->path[1])",
         "renameat(request->fd[1], request->path[0], request->fd[0], request->path[1])",
         "rename swaps the directories",
     ),
     Defect(
-        "ops.c",
-        "request->fd[0], request->path[0], request->fd[1], request->path[1], flags)",
-        "request->fd[0], request->path[0], request->fd[1], request->path[1], 0)",
+        "ops_paths.c",
+        "SYS_renameat2, request->fd[0], request->path[0], request->fd[1], request->path[1], flags)",
+        "SYS_renameat2, request->fd[0], request->path[0], request->fd[1], request->path[1], 0)",
         "rename ignores flags",
     ),
     Defect(
-        "ops.c",
+        "ops_paths.c",
         "if (request->value < (int64_t)size)",
         "if (request->value <= (int64_t)size)",
         "readlink truncates what fills its first buffer",
@@ -165,7 +184,10 @@ DEFECTS = [
         "scandir: a directory is a file",
     ),
     Defect(
-        "listing.c", ".type = type,", ".type = type == DT_FIFO ? DT_REG : type,", "scandir: the type of a FIFO is wrong"
+        "listing.c",
+        ".type = type,",
+        ".type = type == DT_FIFO ? DT_REG : type,",
+        "scandir: the type of a FIFO is wrong",
     ),
     Defect(
         "listing.c",
@@ -192,17 +214,148 @@ DEFECTS = [
         "stat tells st_blksize for st_blocks",
     ),
     Defect(
-        "convert.c",
-        "reader->object->bytes = PyBytes_Check(path);",
-        "reader->object->bytes = PyBytes_Check(argument);",
+        "convert_paths.c",
+        "result = PyBytes_Check(path);",
+        "result = PyBytes_Check(argument);",
         "a path-like object of bytes gives names as str",
     ),
-    Defect("convert.c", "if (strlen(text) != (size_t)size)", "if (0)", "a path is cut at its NUL"),
+    Defect(
+        "convert_paths.c",
+        "if (strlen(text) != (size_t)size)",
+        "if (0)",
+        "a path is cut at its NUL",
+    ),
     Defect(
         "results.c",
         "second = PyTuple_GET_ITEM(paths, 1);",
         "second = NULL;",
         "the second file name of an error is lost",
+    ),
+    Defect(
+        "ops_descriptors.c",
+        "fallocate(request->fd[0], (int)request->n[0],",
+        "fallocate(request->fd[0], 0,",
+        "fallocate ignores the mode",
+    ),
+    Defect(
+        "ops_descriptors.c",
+        "fchown(request->fd[0], (uid_t)request->n[0], (gid_t)request->n[1])",
+        "fchown(request->fd[0], (uid_t)request->n[1], (gid_t)request->n[0])",
+        "fchown swaps user and group",
+    ),
+    Defect(
+        "ops_files.c",
+        "faccessat(request->fd[0], request->path[0], (int)request->n[0], flags) == 0",
+        "faccessat(AT_FDCWD, request->path[0], (int)request->n[0], flags) == 0",
+        "access ignores dir_fd",
+    ),
+    Defect(
+        "ops_files.c",
+        "{ (time_t)request->n[0], (long)request->n[1] },",
+        "{ (time_t)request->n[0], 0 },",
+        "utime loses the nanoseconds of atime",
+    ),
+    Defect(
+        "ops_files.c",
+        "fchmodat(request->fd[1], request->path[0], mode, nofollow_unless(request->n[1]))",
+        "fchmodat(request->fd[1], request->path[0], mode, 0)",
+        "chmod follows symlinks, told not to",
+    ),
+    Defect(
+        "ops_files.c",
+        "fchownat(request->fd[0], request->path[0], uid, gid, AT_SYMLINK_NOFOLLOW)",
+        "fchownat(request->fd[0], request->path[0], uid, gid, 0)",
+        "lchown follows symlinks",
+    ),
+    Defect(
+        "ops_files.c",
+        "statx(request->fd[1], request->path[0], flags, (unsigned)request->n[0], st)",
+        "statx(request->fd[1], request->path[0], 0, (unsigned)request->n[0], st)",
+        "statx ignores flags",
+    ),
+    Defect(
+        "ops_files.c",
+        "result = truncate(link, length);",
+        "result = truncate(link, 0);",
+        "truncate with a dir_fd ignores the length",
+    ),
+    Defect(
+        "ops_attributes.c",
+        "setxattr(target.path, name, value, size, flags));\n    else\n",
+        "setxattr(target.path, name, value, size, 0));\n    else\n",
+        "setxattr ignores flags",
+    ),
+    Defect(
+        "ops_attributes.c",
+        "target->follow ? getxattr(target->path, name, out, size) : lgetxattr(target->path, name, out, size)",
+        "getxattr(target->path, name, out, size)",
+        "getxattr follows symlinks, told not to",
+    ),
+    Defect(
+        "ops_paths.c",
+        "linkat(request->fd[0], request->path[0], request->fd[1], request->path[1], flags)",
+        "linkat(request->fd[0], request->path[0], request->fd[1], request->path[1], 0)",
+        "link follows no symlinks, told to",
+    ),
+    Defect(
+        "ops_paths.c",
+        "count == 0 ? (mode_t)request->n[0] : 0777,",
+        "(mode_t)request->n[0],",
+        "makedirs gives the mode to all directories",
+    ),
+    Defect(
+        "ops_paths.c",
+        "(mode_t)request->n[0], (dev_t)request->n[1])",
+        "(mode_t)request->n[0], 0)",
+        "mknod ignores the device",
+    ),
+    Defect(
+        "ops_transfers.c",
+        "return pread(transfer->in, buffer, size, transfer->offset);",
+        "return pread(transfer->in, buffer, size, 0);",
+        "an emulated sendfile ignores the offset",
+    ),
+    Defect(
+        "ops_transfers.c",
+        "int64_t src = request->n[1], dst = request->n[2];",
+        "int64_t src = request->n[2], dst = request->n[1];",
+        "copy_file_range swaps the offsets",
+    ),
+    Defect(
+        "ops_locks.c",
+        "operation & LOCK_SH ? F_RDLCK : F_WRLCK",
+        "F_WRLCK",
+        "a shared lock of a range is exclusive",
+    ),
+    Defect(
+        "ops_whole.c",
+        "O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY",
+        "O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY",
+        "write_bytes leaves the end of what was there",
+    ),
+    Defect(
+        "ops_whole.c",
+        "if ((start = end + offset) < 0)",
+        "if ((start = end + offset) < -1)",
+        "read_bytes begins before the file",
+    ),
+    Defect(
+        "ops_memory.c",
+        "ops_set_result(request, msync(range.start, range.size, (int)request->n[2]));",
+        "ops_set_result(request, msync(range.start, range.size, MS_SYNC));",
+        "msync ignores flags",
+    ),
+    Defect(
+        "ops_memory.c",
+        "modify ? POPULATE_WRITE : POPULATE_READ) < 0 ? errno : 0",
+        "modify ? POPULATE_WRITE : POPULATE_READ) < 0 ? 0 : 0",
+        "mtouch loses errors",
+    ),
+    Defect(
+        "ops_fiemap.c",
+        "map->head.fm_start = before;",
+        "map->head.fm_start = 0;",
+        "fiemap ignores the start",
     ),
 ]
 
@@ -210,24 +363,51 @@ DEFECTS = [
 def prepare(folder: Path) -> None:
     for name in COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+            shutil.copytree(
+                ROOT / name,
+                folder / name,
+                ignore=shutil.ignore_patterns("*.so", "__pycache__"),
+            )
         else:
             shutil.copy(ROOT / name, folder / name)
     (folder / "lib").mkdir()
-    shutil.copytree(folder / "core", folder / "lib" / "anyaio", ignore=shutil.ignore_patterns("_native"))
+    shutil.copytree(
+        folder / "core",
+        folder / "lib" / "anyaio",
+        ignore=shutil.ignore_patterns("_native"),
+    )
 
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(folder / "lib"), "CFLAGS": "-O0", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder / "lib"),
+        "CFLAGS": "-O0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     return subprocess.run(
-        [sys.executable, *command], cwd=folder, env=environment, timeout=LIMIT, text=True, capture_output=True
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment,
+        timeout=LIMIT,
+        text=True,
+        capture_output=True,
     )
 
 
 def build(folder: Path) -> None:
     for old in (folder / "lib" / "anyaio").glob("*.so"):
         old.unlink()
-    done = run(folder, "setup.py", "-q", "build_ext", "--build-lib", "lib", "--build-temp", "build")
+    done = run(
+        folder,
+        "setup.py",
+        "-q",
+        "build_ext",
+        "--build-lib",
+        "lib",
+        "--build-temp",
+        "build",
+    )
     if not list((folder / "lib" / "anyaio").glob("*.so")):
         sys.exit(f"the extension cannot be built:\n{done.stdout}{done.stderr}")
 
@@ -283,7 +463,10 @@ def main(words: list[str]) -> int:
             found = plant(folder, defect) if places == 1 else None
             missed += found is None
             verdict = found or ("NOT FOUND" if places == 1 else f"DOES NOT APPLY: {places} places in {defect.file}")
-            print(f"{defect.description}: {verdict} ({time.monotonic() - began:.0f} s)", flush=True)
+            print(
+                f"{defect.description}: {verdict} ({time.monotonic() - began:.0f} s)",
+                flush=True,
+            )
     print(f"{missed} not found" if missed else "all found")
     return 1 if missed else 0
 
