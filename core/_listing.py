@@ -59,18 +59,38 @@ def read_entries(
     return ordered
 
 
+def sweep(path: Any, dir_fd: int | None) -> list[Any]:
+    """Unlink everything in the directory *path*, a path or a descriptor, but directories; return what is left."""
+    encode = _encoder(path)
+    prefix = encode("") if isinstance(path, int) else os.path.join(path, encode(""))
+    left = []
+    with _opened(path, dir_fd, os.O_NOFOLLOW) as fd:
+        for entry in list(_entries(fd)):
+            stop_if_abandoned()
+            if not entry.is_dir(follow_symlinks=False):
+                try:
+                    os.unlink(entry.name, dir_fd=fd)
+                    continue
+                except FileNotFoundError:
+                    continue
+                except OSError:
+                    pass
+            left.append(DirEntry(prefix, encode(entry.name), entry, fd))
+    return left
+
+
 def _encoder(path: Any) -> Callable[[str], Any]:
     """Return what makes a name of the same type as *path*."""
     return os.fsencode if isinstance(path, bytes) else str
 
 
 @contextmanager
-def _opened(path: Any, dir_fd: int | None) -> Iterator[int]:
+def _opened(path: Any, dir_fd: int | None, flags: int = 0) -> Iterator[int]:
     if isinstance(path, int):
         if path < 0:
             os.fstat(path)  # fails with EBADF: -100 as dir_fd would be the current directory
         path, dir_fd = ".", path
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=dir_fd)
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC | flags, dir_fd=dir_fd)
     try:
         yield fd
     finally:

@@ -18,7 +18,7 @@ from typing import AnyStr, overload
 
 from ._constants import MS_SYNC, MT_MODIFY
 from ._direntry import DirEntry
-from ._listing import list_names, read_entries
+from ._listing import list_names, read_entries, sweep
 from ._paths import call, check
 from ._results import Extent, Statx
 from ._table import OPERATIONS as OPERATIONS
@@ -740,6 +740,16 @@ def pathsync(path: StrOrBytesPath, *, dir_fd: DirFd = None) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+@operation("change")
+def _sweep(path: AnyPathOrFd, *, dir_fd: DirFd = None) -> list[DirEntry[str]] | list[DirEntry[bytes]]:
+    """Remove everything in a directory but directories, in one job, and return what is left.
+
+    What could not be removed is among that: to unlink it tells why. Cancelled, it stops between two entries. The
+    directory is not reached through a symlink. For `rmtree`, and not among the colours' functions.
+    """
+    return sweep(path, dir_fd)
 
 
 # ---- whole files ----

@@ -20,7 +20,7 @@ from errno import EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENOTEMP
 from stat import S_ISLNK
 from typing import TYPE_CHECKING, Any, AnyStr, Generic, TypeAlias
 
-from ._opcodes import CLOSE, OPEN, RMDIR, SCANDIR, UNLINK
+from ._opcodes import _SWEEP, CLOSE, OPEN, RMDIR, UNLINK
 from ._request import Request
 from ._scope import Batch, batch
 from ._types import AnyPath
@@ -221,7 +221,7 @@ class Removal(Generic[AnyStr]):
         assert above is not None
         above.busy -= 1
         if error is None:
-            self.read(folder)
+            self.sweep(folder)
             return
         self.active -= 1
         if above is self.outside:
@@ -233,12 +233,12 @@ class Removal(Generic[AnyStr]):
             self.report("open", above, name, error)
         await self.leave(above)
 
-    def read(self, folder: Folder) -> None:
+    def sweep(self, folder: Folder) -> None:
         folder.busy += 1
-        answer = self.steps.submit(SCANDIR, b".", "kernel", False, False, False, folder.dir_fd)
-        self.requests.add((Removal.was_read, folder, folder.name, folder.tries), answer)
+        answer = self.steps.submit(_SWEEP, b".", folder.dir_fd)
+        self.requests.add((Removal.swept, folder, folder.name, folder.tries), answer)
 
-    async def was_read(
+    async def swept(
         self, folder: Folder, name: bytes, tries: int, entries: list[DirEntry[bytes]] | None, error: OSError | None
     ) -> None:
         folder.busy -= 1
@@ -323,7 +323,7 @@ class Removal(Generic[AnyStr]):
         if error.errno in NOT_EMPTY and not is_known and folder.fd is not None and not folder.lost:
             folder.tries += 1
             self.active += 1
-            self.read(folder)
+            self.sweep(folder)
             return True
         if above is self.outside:
             return False

@@ -151,6 +151,7 @@ def compare(engine: Any, operation: Operation, call: Call, place: str, shared_wo
             arguments = {name: specimen.make(world) for name, specimen in call.items()}
             if "fd" in call and call["fd"].name in ENDLESS and asked_for(arguments) > PAGE:
                 return  # a read that must not wait, as ours, may get less than all of it
+            assert world.is_here()
             done = outcome(engine, operation, arguments) if ours else expected(operation, arguments)
             seen.append((done, world.seen() if shared_world is None else None))
         finally:

@@ -18,6 +18,12 @@ import anyaio
 FIONREAD = 0x541B
 
 
+@pytest.fixture(autouse=True)
+def somewhere_private(tmp_path_factory, monkeypatch):
+    """What a defect removes in the current directory is nobody's."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
 def blocks(path):
     return os.stat(path).st_blocks * 512
 

@@ -104,6 +104,12 @@ from engines import held, is_readable, run, until
 CONTENT = b"0123456789" * 10
 
 
+@pytest.fixture(autouse=True)
+def somewhere_private(tmp_path_factory, monkeypatch):
+    """What a defect removes in the current directory is nobody's."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("here"))
+
+
 @pytest.fixture
 def file(tmp_path):
     path = tmp_path / "file"

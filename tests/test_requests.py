@@ -286,6 +286,7 @@ def test_a_twin_is_called_by_position_and_by_keyword(engine, tmp_path, name):
         for way in ("os", "position", "keyword"):
             world = shared or new_world(operation, str(tmp_path))
             try:
+                assert world.is_here()
                 given = {each: kinds[each][0].good[0].make(world) for each in (*by_place, *named)}
                 if way == "os":
                     done = expected(operation, given)

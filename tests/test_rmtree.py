@@ -22,7 +22,7 @@ import anyaio._rmtree
 from anyaio import Cancelled
 from anyaio._composite import rmtree
 from anyaio._drive import drive
-from anyaio._opcodes import CLOSE, OPEN, RMDIR, SCANDIR, UNLINK
+from anyaio._opcodes import _SWEEP, CLOSE, OPEN, RMDIR, SCANDIR, UNLINK
 from anyaio._request import Request
 
 LIMIT = 60.0  # seconds that no process here should ever take
@@ -206,7 +206,7 @@ def test_a_change_of_the_current_directory_meanwhile_does_not_matter(engine, tmp
     monkeypatch.chdir(tmp_path / "here")
 
     def leave(submit, number, *arguments):
-        if number == SCANDIR:
+        if number == _SWEEP:
             os.chdir(tmp_path)
         return submit(number, *arguments)
 
@@ -239,8 +239,8 @@ def test_types_that_the_file_system_does_not_tell_are_found_out(engine, tmp_path
             return [Unknown(entry) for entry in self._request.result()]
 
     def hide(submit, number, *arguments):
-        answer = submit(number, *arguments)
-        return Hidden(answer) if number == SCANDIR else answer
+        answer = submit_listing(submit, number, *arguments)
+        return Hidden(answer) if number == _SWEEP else answer
 
     remove(engine, folder, hide)
     assert os.listdir(tmp_path) == []
@@ -306,7 +306,7 @@ def test_requests_under_way_are_bounded(engine, tmp_path):
     def count(submit, number, *arguments):
         nonlocal most
         most = max(most, engine.nreqs)
-        return submit(number, *arguments)
+        return submit_listing(submit, number, *arguments)
 
     remove(engine, tmp_path / "t", count)
     assert anyaio._rmtree.BRANCHES < most <= anyaio._rmtree.IN_FLIGHT + anyaio._rmtree.BRANCHES
@@ -318,13 +318,21 @@ def test_requests_under_way_are_bounded(engine, tmp_path):
 TOO_LONG = b"n" * 300
 
 
+def submit_listing(submit, number, *arguments):
+    """A hook for which no directory can be emptied in one go: each of its entries is unlinked by itself."""
+    if number != _SWEEP:
+        return submit(number, *arguments)
+    path, dir_fd = arguments
+    return submit(SCANDIR, path, "kernel", False, False, False, dir_fd)
+
+
 def failing(*wanted):
     """Return a hook that has (operation, name) fail: the kernel gets a name that is too long."""
 
     def fail(submit, number, *arguments):
         if (number, arguments[0]) in wanted:
             arguments = (TOO_LONG, *arguments[1:])
-        return submit(number, *arguments)
+        return submit_listing(submit, number, *arguments)
 
     return fail
 
@@ -356,8 +364,9 @@ def test_on_error_is_told_each_failure_and_the_rest_goes_on(engine, tmp_path):
         nonlocal unread
         if number == OPEN and arguments[0] == b"unread":
             unread = True
-        elif number == SCANDIR and unread:
+        elif number == _SWEEP and unread:
             unread, arguments = False, (TOO_LONG, *arguments[1:])
+            return submit(number, *arguments)
         return hook(submit, number, *arguments)
 
     anyaio_branches, anyaio._rmtree.BRANCHES = (anyaio._rmtree.BRANCHES, 1)  # so that the next to be read is that one
@@ -736,7 +745,7 @@ def test_a_directory_that_is_never_empty_is_told_after_a_few_attempts(engine, tm
         nonlocal listings
         if number == RMDIR and arguments[0] == b"a":
             (folder / "a/again").touch()
-        listings += number == SCANDIR
+        listings += number == _SWEEP
         return submit(number, *arguments)
 
     failures = Failures()
@@ -756,7 +765,7 @@ def test_a_name_that_changes_its_nature_all_the_time_is_told_after_a_few_attempt
         elif arguments[0] == b"b" and number == OPEN:
             victim.rmdir()
             victim.touch()
-        return submit(number, *arguments)
+        return submit_listing(submit, number, *arguments)
 
     failures = Failures()
     remove(engine, folder, turn, on_error=failures)
@@ -803,7 +812,7 @@ def test_cancelled_in_the_middle_of_many_files_it_leaves_the_rest(engine, tmp_pa
         unlinks += number == UNLINK
         if unlinks == 500:
             composite.cancel()
-        return submit(number, *arguments)
+        return submit_listing(submit, number, *arguments)
 
     composite = start(engine, folder, cancel)
     with pytest.raises(Cancelled):

@@ -31,12 +31,15 @@ PAGE = mmap.PAGESIZE
 
 
 class World:
-    """A directory that is the current one, one of its own around it, and what was opened in it."""
+    """A directory that is the current one, two of its own around it, and what was opened in it.
+
+    So that a call may change "..", and nothing of it is ever outside.
+    """
 
     def __init__(self, place: str) -> None:
         self._around = tempfile.mkdtemp(dir=place)
-        self.root = os.path.join(self._around, "top")
-        os.mkdir(self.root)
+        self.root = os.path.join(self._around, "middle", "top")
+        os.makedirs(self.root)
         self._opened: dict[str, int] = {}
         self._buffers: list[Any] = []
         self._maps: list[mmap.mmap] = []
@@ -173,6 +176,10 @@ class World:
         """Remember a buffer, whose content is looked at in the end."""
         self._buffers.append(buffer)
         return buffer
+
+    def is_here(self) -> bool:
+        """Whether relative paths start in it: else a call would change what is anybody's."""
+        return os.path.samefile(".", self.root)
 
     # ---- what is seen of it ----
 

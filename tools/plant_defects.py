@@ -335,9 +335,9 @@ DEFECTS = [
     ),
     Defect(
         "ops_whole.c",
-        "if ((start = end + offset) < 0)",
-        "if ((start = end + offset) < -1)",
-        "read_bytes begins before the file",
+        "if (start != 0 && lseek(content->fd, start, SEEK_SET) < 0)",
+        "if (0 && lseek(content->fd, start, SEEK_SET) < 0)",
+        "read_bytes ignores the offset",
     ),
     Defect(
         "ops_memory.c",

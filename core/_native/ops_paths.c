@@ -1,6 +1,7 @@
 /* The operations on names: in directories, by paths. See ops_run.h. */
 #define _GNU_SOURCE
 #include "ops_run.h"
+#include "pool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -32,6 +33,53 @@ list(struct request *request, const struct listing_wish *wish)
     }
     request->error = listing_read(fd, wish, &request->abandoned, &listing);
     request->out = listing;
+    close(fd);
+}
+
+/* Unlink all but directories, and keep what is left. */
+static void
+unlink_entries(struct request *request, int fd, struct listing *listing)
+{
+    size_t left = 0;
+
+    for (size_t i = 0; i < listing->count; i++) {
+        struct entry *entry = &listing->entries[i];
+
+        if (i % 16 == 0 && !pool_wanted(request)) {
+            request->error = ECANCELED;
+            return;
+        }
+        if (entry->type != DT_DIR) {
+            if (unlinkat(fd, listing->names + entry->name, 0) == 0 || errno == ENOENT)
+                continue;
+            if (errno == EISDIR)
+                entry->type = entry->own_type = DT_DIR;
+        }
+        listing->entries[left++] = *entry;
+    }
+    listing->count = left;
+}
+
+void
+run__sweep(struct request *request)
+{
+    struct listing *listing = NULL;
+    int dir_fd = request->path[0] != NULL ? request->fd[1] : request->fd[0];
+    const char *path = request->path[0] != NULL ? request->path[0] : ".";
+    int fd = -1;
+
+    if (request->path[0] == NULL && dir_fd == AT_FDCWD)
+        errno = EBADF;
+    else
+        fd = openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        request->error = errno;
+        return;
+    }
+    request->error = listing_read(fd, &(struct listing_wish){ .order = ORDER_KERNEL }, &request->abandoned, &listing);
+    request->out = listing;
+    if (request->error == 0)
+        unlink_entries(request, fd, listing);
     close(fd);
 }
 

@@ -69,6 +69,7 @@
     ROW(SYMLINK, symlink, CLASS_CHANGE, "ppbd", RESULT_NONE, "src dst target_is_directory dir_fd") \
     ROW(REPLACE, replace, CLASS_CHANGE, "ppdd", RESULT_NONE, "src dst src_dir_fd dst_dir_fd") \
     ROW(PATHSYNC, pathsync, CLASS_CHANGE, "pd", RESULT_NONE, "path dir_fd") \
+    ROW(_SWEEP, _sweep, CLASS_CHANGE, "Pd", RESULT_ENTRIES, "path dir_fd") \
     ROW(READ_BYTES, read_bytes, CLASS_LOOK, "poOd", RESULT_BYTES, "path offset length dir_fd") \
     ROW(WRITE_BYTES, write_bytes, CLASS_CHANGE, "pDd", RESULT_INT, "path data dir_fd") \
     ROW(MSYNC, msync, CLASS_CHANGE, "DoOi", RESULT_NONE, "buffer offset length flags") \
@@ -76,6 +77,6 @@
     ROW(MLOCK, mlock, CLASS_CHANGE, "DoO", RESULT_NONE, "buffer offset length") \
     ROW(MLOCKALL, mlockall, CLASS_CHANGE, "i", RESULT_NONE, "flags")
 
-#define OPS_FINGERPRINT "aa47099e24fb3fd5"
+#define OPS_FINGERPRINT "bfc4ea4f7c08cdd6"
 
 #endif
