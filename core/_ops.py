@@ -48,6 +48,7 @@ from ._table import (
     WriteableBuffers,
     operation,
 )
+from ._table import public_operations as public_operations
 from ._types import AnyPath, ReadableBuffer, StrOrBytesPath
 
 LOCK_UN = 8  # <sys/file.h>; `fcntl` is an operation here

@@ -140,11 +140,7 @@ class _Transfer:
         # What was read of a pipe cannot be put back: take only what is sure to go.
         size = _SMALL if self.wait_out and not lasting else _ROUND
         while self.left > 0:
-            if (
-                self.wait_in
-                and self.job.written
-                and not is_ready(self.into, select.POLLIN)
-            ):
+            if self.wait_in and self.job.written and not is_ready(self.into, select.POLLIN):
                 return
             if self.wait_in:
                 wait(self.job, self.pool, self.into, select.POLLIN)
@@ -250,9 +246,7 @@ def _tee(job: Job, pool: Any) -> int:
     return _move(job, pool, count, flags, lambda n, flags: tee(src, dst, n, flags))
 
 
-def _move(
-    job: Job, pool: Any, count: int, flags: int, once: Callable[[int, int], int]
-) -> int:
+def _move(job: Job, pool: Any, count: int, flags: int, once: Callable[[int, int], int]) -> int:
     if count < 0:
         raise _fail(errno.EINVAL)
     count = min(count, MAX_TRANSFER)
@@ -261,12 +255,7 @@ def _move(
     if into.pipe and out.pipe:  # one that does not block makes the whole call so
         into.waits = out.waits = into.waits and out.waits
     # What is wrong, or is not to wait, ends at once.
-    if (
-        not count
-        or flags & _SPLICE_F_NONBLOCK
-        or not (into.pipe or out.pipe)
-        or not (into.waits or out.waits)
-    ):
+    if not count or flags & _SPLICE_F_NONBLOCK or not (into.pipe or out.pipe) or not (into.waits or out.waits):
         return once(count, flags)
     if out.waits and not out.pipe:
         count = min(count, _SOCKET_PIECE)  # SPLICE_F_NONBLOCK says nothing to a socket

@@ -106,3 +106,8 @@ def operation(
         return body
 
     return enter
+
+
+def public_operations() -> list[Operation]:
+    """Return those that the colours have. The others, whose names begin with "_", are steps of composites only."""
+    return [row for row in OPERATIONS if not row.name.startswith("_")]

@@ -22,8 +22,10 @@ from typing import Any, NamedTuple
 from hostile import MOST, NOTHING
 from twins import CHECKED_TWINS, checked
 
-from anyaio._ops import OPERATIONS
+from anyaio._ops import public_operations
 from anyaio._table import KINDS, Operation
+
+PUBLIC = public_operations()
 
 Arguments = dict[str, Any]
 
@@ -245,7 +247,7 @@ def _without_buffers(arguments: Arguments) -> Arguments:
 PATHS = ("path", "src", "dst", "filename", "name")
 PATH_KINDS = {name for name, kind in KINDS.items() if kind.shape in "pP"}
 WITH_PATHS = tuple(
-    operation.name for operation in OPERATIONS if not PATH_KINDS.isdisjoint(operation.body.__annotations__.values())
+    operation.name for operation in PUBLIC if not PATH_KINDS.isdisjoint(operation.body.__annotations__.values())
 )
 ROOM = 2 << 20  # more than any specimen of a file holds
 

@@ -28,8 +28,10 @@ from twins import CHECKED_TWINS, libc
 from worlds import World
 
 from anyaio._front import engine_class
-from anyaio._ops import OPERATIONS
+from anyaio._ops import public_operations
 from anyaio._table import Operation
+
+PUBLIC = public_operations()
 
 EXAMPLES = int(os.environ.get("ANYAIO_DIFFERENTIAL_EXAMPLES", "0"))
 TMPFS = "/dev/shm"
@@ -226,7 +228,7 @@ def name_of(operation: Operation) -> str:
     return operation.name
 
 
-ROWS = pytest.mark.parametrize("operation", OPERATIONS, ids=name_of)
+ROWS = pytest.mark.parametrize("operation", PUBLIC, ids=name_of)
 
 
 @ROWS
@@ -260,7 +262,7 @@ def test_each_argument_alone(shared: Any, operation: Operation, tmp_path: Path) 
             compare(shared, operation, call, place, world)
 
 
-@pytest.mark.parametrize("operation", [each for each in OPERATIONS if parameters(each)], ids=name_of)
+@pytest.mark.parametrize("operation", [each for each in PUBLIC if parameters(each)], ids=name_of)
 @pytest.mark.usefixtures("at_home")
 def test_arguments_together(shared: Any, operation: Operation, place: str) -> None:
     few = operation.name in SLOW or not place.startswith(TMPFS)

@@ -26,8 +26,10 @@ import anyaio
 import anyaio.asyncio
 import anyaio.blocking
 from anyaio._front import AwaitFront, BlockingFront, CallbackView, FutureFront
-from anyaio._ops import OPERATIONS
+from anyaio._ops import public_operations
 from anyaio._table import Operation
+
+PUBLIC = public_operations()
 
 ROWS = [
     line.split(" | ", 3)
@@ -54,7 +56,7 @@ CONTROLS = [row[1] for row in ROWS if row[0] == "control"]
 FUNCTIONS = [row[1] for row in ROWS if row[0] == "function"]
 CONSTANTS = [row[1] for row in ROWS if row[0] == "constant"]
 
-OPERATION = {operation.name: operation for operation in OPERATIONS}
+OPERATION = {operation.name: operation for operation in PUBLIC}
 PLACES: dict[str, Any] = {
     "await: the module": anyaio.asyncio,
     "await: the front end": AwaitFront,
@@ -88,14 +90,14 @@ def test_a_module_exports_all_requests(module):
 
 
 def test_nothing_is_there_that_the_list_does_not_have():
-    assert {operation.name for operation in OPERATIONS} <= {listed.name for listed in REQUESTS}
+    assert {operation.name for operation in PUBLIC} <= {listed.name for listed in REQUESTS}
 
 
 def test_the_class_of_each_operation_is_the_lists():
     told = {listed.name: listed.classes for listed in REQUESTS}
     differing = {
         operation.name: (operation.request_class, told[operation.name])
-        for operation in OPERATIONS
+        for operation in PUBLIC
         if not told[operation.name].startswith((operation.request_class, "queued until granted", "composite"))
     }
     assert differing == {}
@@ -311,7 +313,7 @@ def signature_of(name: str) -> list[inspect.Parameter]:
 # ---- each backend has them ----
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+@pytest.mark.parametrize("operation", PUBLIC, ids=lambda operation: operation.name)
 @pytest.mark.usefixtures("at_home")
 def test_a_backend_takes_each_operation(engine, pool, tmp_path, operation: Operation):
     world = World(str(tmp_path))
