@@ -33,9 +33,9 @@ else:
                     raise
                 missing = str(error)
                 _warn(missing)
-        from . import _pyengine
+        from ._python import engine
 
-        return _pyengine
+        return engine
 
     def _load_native():
         import anyaio._engine as native

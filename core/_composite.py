@@ -84,7 +84,7 @@ async def rmtree(
 
     File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most.
     """
-    from ._rmtree import remove_tree
+    from ._composites.rmtree import remove_tree
 
     await remove_tree(steps, path, ignore_errors, on_error, dir_fd)
 
@@ -119,10 +119,10 @@ async def copy(
     the size, here, after each of the steps, of at most 16 MiB; an exception in it ends the copy. Nothing is forced to
     the disk: see `fsync` and `pathsync`.
     """
-    from . import _copy
-    from ._target import Place
+    from ._composites import copy as module
+    from ._composites.target import Place
 
-    await _copy.copy(
+    await module.copy(
         steps,
         Place(src, src_dir_fd),
         Place(dst, dst_dir_fd),
@@ -153,7 +153,7 @@ async def move(
     *progress* is called with the bytes done and in all, as in `copy`; not for a rename. Cancelled while it removes
     the source, the copy stays as well.
     """
-    from . import _move
-    from ._target import Place
+    from ._composites import move as module
+    from ._composites.target import Place
 
-    await _move.move(steps, Place(src, src_dir_fd), Place(dst, dst_dir_fd), progress=progress)
+    await module.move(steps, Place(src, src_dir_fd), Place(dst, dst_dir_fd), progress=progress)

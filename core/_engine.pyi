@@ -1,4 +1,4 @@
-"""The engine's face. Both backends have it: `_engine` (C) and `_pyengine` (Python)."""
+"""The engine's face. Both backends have it: `_engine` (C) and `_python.engine` (Python)."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeVar

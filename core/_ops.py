@@ -18,8 +18,8 @@ from typing import AnyStr, overload
 
 from ._constants import MS_SYNC, MT_MODIFY
 from ._direntry import DirEntry
-from ._listing import list_names, read_entries, sweep
-from ._paths import call, check
+from ._python.listing import list_names, read_entries, sweep
+from ._python.paths import call, check
 from ._results import Extent, Statx
 from ._table import OPERATIONS as OPERATIONS
 from ._table import (
@@ -56,9 +56,9 @@ LOCK_UN = 8  # <sys/file.h>; `fcntl` is an operation here
 
 def libc() -> ModuleType:
     """Return the calls that `os` lacks. ctypes is not loaded for nothing."""
-    from . import _libc
+    from ._python import libc as module
 
-    return _libc
+    return module
 
 
 # ---- what makes another class of a request ----
@@ -209,7 +209,7 @@ def copy_file_range(
     An offset that is None is the descriptor's position, which moves. OSError with EXDEV, EINVAL or EOPNOTSUPP where
     the file systems cannot (copy_file_range(2)).
     """
-    from ._paths import copy_range
+    from ._python.paths import copy_range
 
     return copy_range(src, dst, count, offset_src, offset_dst)
 
@@ -282,7 +282,7 @@ def fcntl(fd: Fd, cmd: Int, arg: Argument = 0) -> int | bytes:
     A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. A
     command that waits, such as F_SETLKW, occupies a worker and cannot be cancelled: see `lockf`.
     """
-    from ._control import fcntl
+    from ._python.control import fcntl
 
     return fcntl(fd, cmd, arg)  # type: ignore[arg-type]  # a buffer is a memoryview here
 
@@ -298,7 +298,7 @@ def ioctl(fd: Fd, request: Unsigned, arg: Argument = 0) -> int | bytes:
     A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. The
     driver gets memory of at least the size that *request* encodes, whatever *arg* has.
     """
-    from ._control import ioctl
+    from ._python.control import ioctl
 
     return ioctl(fd, request, arg)  # type: ignore[arg-type]  # as above
 
@@ -313,7 +313,7 @@ def fiemap(
     ``anyaio.FIEMAP_FLAG_*``; OSError with EBADR for one that the file system does not know, with EOPNOTSUPP where it
     has no extents.
     """
-    from ._fiemap import read_extents
+    from ._python.fiemap import read_extents
 
     return read_extents(fd, start, length, flags, count)
 
@@ -378,7 +378,7 @@ def flock(fd: Fd, operation: Int) -> None:
     again and again, without a worker: cancelled meanwhile, it never ran. One that is granted to a cancelled caller is
     given back. Unlocking always runs.
     """
-    from ._locks import lock
+    from ._python.locks import lock
 
     lock("flock", fd, operation)
 
@@ -390,7 +390,7 @@ def lockf(fd: Fd, cmd: Int, len: Offset = 0, start: Offset = 0, whence: Int = 0)
     It is *len* bytes (0: all that follow) from *start*. It waits as `flock` does; a deadlock is not detected. The
     process loses these locks when it closes any descriptor of the file: prefer `ofd_lock`.
     """
-    from ._locks import lock
+    from ._python.locks import lock
 
     lock("lockf", fd, cmd, len, start, whence)
 
@@ -402,7 +402,7 @@ def ofd_lock(fd: Fd, operation: Int, length: Offset = 0, start: Offset = 0, when
     *operation* is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait; *length* 0 is all that follows. It
     waits as `flock` does.
     """
-    from ._locks import lock
+    from ._python.locks import lock
 
     lock("ofd_lock", fd, operation, length, start, whence)
 
@@ -444,7 +444,7 @@ def statx(
 @operation("look")
 def statvfs(path: PathOrFd, *, dir_fd: DirFd = None) -> os.statvfs_result:
     """Return what `os.statvfs` does of the file system that *path* is on. It needs no permission to read *path*."""
-    from ._paths import statvfs
+    from ._python.paths import statvfs
 
     return statvfs(path, dir_fd)
 
@@ -479,7 +479,7 @@ def utime(
     They are *times*, in seconds, or *ns*, in nanoseconds; else now. In *ns*, ``anyaio.UTIME_NOW`` sets that one to now
     and ``anyaio.UTIME_OMIT`` leaves it as it is (utimensat(2)).
     """
-    from ._paths import utime
+    from ._python.paths import utime
 
     utime(path, times, ns, dir_fd, follow_symlinks)
 
@@ -490,7 +490,7 @@ def chmod(path: PathOrFd, mode: Int, *, dir_fd: DirFd = None, follow_symlinks: T
 
     Without *follow_symlinks* a symlink is an OSError with EOPNOTSUPP: on Linux it has none of its own.
     """
-    from ._paths import chmod
+    from ._python.paths import chmod
 
     chmod(path, mode, dir_fd, follow_symlinks)
 
@@ -498,7 +498,7 @@ def chmod(path: PathOrFd, mode: Int, *, dir_fd: DirFd = None, follow_symlinks: T
 @operation("change")
 def chown(path: PathOrFd, uid: Id, gid: Id, *, dir_fd: DirFd = None, follow_symlinks: Truth = True) -> None:
     """Change owner and group; -1 leaves one as it is."""
-    from ._paths import chown
+    from ._python.paths import chown
 
     chown(path, uid, gid, dir_fd, follow_symlinks)
 
@@ -512,7 +512,7 @@ def lchown(path: StrOrBytesPath, uid: Id, gid: Id, *, dir_fd: DirFd = None) -> N
 @operation("change")
 def truncate(path: PathOrFd, length: Offset, *, dir_fd: DirFd = None) -> None:
     """Cut the file to *length* bytes, or extend it with zeros."""
-    from ._paths import truncate
+    from ._python.paths import truncate
 
     truncate(path, length, dir_fd)
 
@@ -520,7 +520,7 @@ def truncate(path: PathOrFd, length: Offset, *, dir_fd: DirFd = None) -> None:
 @operation("look")
 def getxattr(path: PathOrFd, attribute: Attribute, *, follow_symlinks: Truth = True, dir_fd: DirFd = None) -> bytes:
     """Return the value of an extended attribute; OSError with ENODATA if there is none of that name."""
-    from ._paths import getxattr
+    from ._python.paths import getxattr
 
     return getxattr(path, attribute, dir_fd, follow_symlinks)
 
@@ -528,7 +528,7 @@ def getxattr(path: PathOrFd, attribute: Attribute, *, follow_symlinks: Truth = T
 @operation("look")
 def listxattr(path: PathOrFdOrNone = None, *, follow_symlinks: Truth = True, dir_fd: DirFd = None) -> list[str]:
     """Return the names of the extended attributes; of the current directory if *path* is None."""
-    from ._paths import listxattr
+    from ._python.paths import listxattr
 
     return listxattr(path, dir_fd, follow_symlinks)
 
@@ -544,7 +544,7 @@ def setxattr(
     dir_fd: DirFd = None,
 ) -> None:
     """Set an extended attribute; *flags* are ``os.XATTR_CREATE`` or ``os.XATTR_REPLACE``."""
-    from ._paths import setxattr
+    from ._python.paths import setxattr
 
     setxattr(path, attribute, value, flags, dir_fd, follow_symlinks)
 
@@ -552,7 +552,7 @@ def setxattr(
 @operation("change")
 def removexattr(path: PathOrFd, attribute: Attribute, *, follow_symlinks: Truth = True, dir_fd: DirFd = None) -> None:
     """Remove an extended attribute; OSError with ENODATA if there is none of that name."""
-    from ._paths import removexattr
+    from ._python.paths import removexattr
 
     removexattr(path, attribute, dir_fd, follow_symlinks)
 
@@ -664,7 +664,7 @@ def realpath(filename: AnyPath[AnyStr], *, strict: Truth = True, dir_fd: DirFd =
     OSError if a part does not exist, or with ELOOP after 40 symlinks, as the kernel has it; without *strict* what does
     not exist stays as it is written. A relative path starts at *dir_fd*, wherever that directory is now.
     """
-    from ._paths import realpath
+    from ._python.paths import realpath
 
     return realpath(filename, strict, dir_fd)  # type: ignore[no-any-return]
 
@@ -681,7 +681,7 @@ def makedirs(name: StrOrBytesPath, mode: Int = 0o777, exist_ok: Truth = False, *
 
     As with `os.makedirs`, *mode* is the last one's; *exist_ok* lets it be there already.
     """
-    from ._paths import makedirs
+    from ._python.paths import makedirs
 
     makedirs(name, mode, exist_ok, dir_fd)
 
@@ -708,7 +708,7 @@ def link(
     follow_symlinks: Truth = False,
 ) -> None:
     """Make another name, *dst*, of the file *src*; of a symlink itself, unless *follow_symlinks*."""
-    from ._paths import link
+    from ._python.paths import link
 
     link(src, dst, src_dir_fd, dst_dir_fd, follow_symlinks)
 
@@ -765,7 +765,7 @@ def read_bytes(
     It reads to the end whatever the size is said to be, so files of /proc are complete. A negative *offset* counts from
     the end; OSError with EINVAL if that is before the beginning.
     """
-    from ._wholefile import read_bytes
+    from ._python.wholefile import read_bytes
 
     return read_bytes(path, offset, length, dir_fd)
 
@@ -777,7 +777,7 @@ def write_bytes(path: StrOrBytesPath, data: ReadableBuffer, *, dir_fd: DirFd = N
     After an error the file may have a part of *data*: see `copy` for all or nothing. *data* is not copied: it cannot be
     resized, and should not be changed, until the request is done.
     """
-    from ._wholefile import write_bytes
+    from ._python.wholefile import write_bytes
 
     return write_bytes(path, data, dir_fd)
 
@@ -791,7 +791,7 @@ def msync(buffer: ReadableBuffer, offset: Offset = 0, length: OptionalOffset = N
 
     *flags* are ``anyaio.MS_*`` (msync(2)). A negative *offset* counts from the end.
     """
-    from ._memory import msync
+    from ._python.memory import msync
 
     msync(buffer, offset, length, flags)  # type: ignore[arg-type]  # checked: a memoryview, and a range of it
 
@@ -803,7 +803,7 @@ def mtouch(buffer: ReadableBuffer, offset: Offset = 0, length: OptionalOffset = 
     What is in them does not change. Cancelled, it stops between pages. A page that is not there, such as one beyond the
     end of a file that was truncated, is an OSError with EFAULT, not a SIGBUS. MT_MODIFY needs Linux 5.14 (madvise(2)).
     """
-    from ._memory import mtouch
+    from ._python.memory import mtouch
 
     mtouch(buffer, offset, length, flags)  # type: ignore[arg-type]  # checked: a memoryview, and a range of it
 
@@ -811,7 +811,7 @@ def mtouch(buffer: ReadableBuffer, offset: Offset = 0, length: OptionalOffset = 
 @operation("change")
 def mlock(buffer: ReadableBuffer, offset: Offset = 0, length: OptionalOffset = None) -> None:
     """Read the pages of a range and keep them in memory, until `anyaio.munlock` or the end of the mapping."""
-    from ._memory import mlock
+    from ._python.memory import mlock
 
     mlock(buffer, offset, length)  # type: ignore[arg-type]  # checked: a memoryview, and a range of it
 

@@ -15,7 +15,7 @@ from engines import Fifo
 
 from anyaio._front import engine_class
 
-MODULES = {"native": "anyaio._engine", "python": "anyaio._pyengine"}
+MODULES = {"native": "anyaio._engine", "python": "anyaio._python.engine"}
 
 
 @pytest.fixture(params=MODULES)

@@ -173,7 +173,7 @@ print(*sorted(sys.modules))
     assert done.returncode == 0, done.stderr
     modules = set(done.stdout.split())
     assert modules.isdisjoint({"asyncio", "trio", "concurrent.futures", "subprocess", "socket"})
-    assert "inspect" not in modules or "anyaio._pyengine" in modules  # which reads the table's signatures
+    assert "inspect" not in modules or "anyaio._python.engine" in modules  # which reads the table's signatures
 
 
 def test_an_unknown_backend_is_a_value_error():

@@ -22,7 +22,7 @@ from programs import copy_killed, runner
 
 import anyaio.blocking
 from anyaio._composite import copy
-from anyaio._content import FICLONE, STEP
+from anyaio._composites.content import FICLONE, STEP
 
 aio = loops.aio
 loop_factory = loops.loop_factory

@@ -48,7 +48,7 @@ NOT_IN_MEMORY = ("fiemap", "getxattr", "listxattr", "setxattr", "removexattr")  
 PAGE = 4096  # bytes that these give at once in any case
 ENDLESS = ("/dev/zero", "/dev/full")
 
-MODULES = {"native": "anyaio._engine", "python": "anyaio._pyengine"}
+MODULES = {"native": "anyaio._engine", "python": "anyaio._python.engine"}
 
 Call = dict[str, Specimen]
 

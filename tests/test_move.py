@@ -18,7 +18,7 @@ from loops import on_loops
 
 import anyaio.blocking
 from anyaio._composite import move
-from anyaio._content import STEP
+from anyaio._composites.content import STEP
 
 aio = loops.aio
 loop_factory = loops.loop_factory

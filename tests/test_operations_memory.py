@@ -12,9 +12,10 @@ from types import SimpleNamespace
 import pytest
 from engines import held, run
 
-from anyaio import _listing, _memory
 from anyaio._constants import MT_MODIFY
 from anyaio._extras import munlock, munlockall
+from anyaio._python import listing as python_listing
+from anyaio._python import memory as python_memory
 
 PAGE = mmap.PAGESIZE
 PAGES = 600  # more than are touched at a time
@@ -87,21 +88,21 @@ def test_mtouch_takes_memory_that_cannot_be_written(engine):
 
 def test_an_older_kernel_reads_the_pages(memory, tmp_path, monkeypatch):
     """The Python backend's; that of C is the same call."""
-    monkeypatch.setattr(_memory, "_is_known", lambda *_: False)
+    monkeypatch.setattr(python_memory, "_is_known", lambda *_: False)
     with memoryview(memory) as view:
-        _memory.mtouch(view, 0, len(view), 0)
+        python_memory.mtouch(view, 0, len(view), 0)
         assert residents(tmp_path / "file") == PAGES * PAGE
         with pytest.raises(OSError, match=os.strerror(errno.ENOSYS)):
-            _memory.mtouch(view, 0, len(view), MT_MODIFY)
+            python_memory.mtouch(view, 0, len(view), MT_MODIFY)
         os.truncate(tmp_path / "file", 300 * PAGE)
         with pytest.raises(OSError, match=os.strerror(errno.EFAULT)):
-            _memory.mtouch(view, 0, len(view), 0)
+            python_memory.mtouch(view, 0, len(view), 0)
 
 
 def test_a_touch_that_nobody_waits_for_stops(memory, tmp_path, monkeypatch):
-    monkeypatch.setattr(_listing.running, "job", SimpleNamespace(abandoned=True), raising=False)
-    with memoryview(memory) as view, pytest.raises(_listing.Abandoned):
-        _memory.mtouch(view, 0, len(view), 0)
+    monkeypatch.setattr(python_listing.running, "job", SimpleNamespace(abandoned=True), raising=False)
+    with memoryview(memory) as view, pytest.raises(python_listing.Abandoned):
+        python_memory.mtouch(view, 0, len(view), 0)
     assert residents(tmp_path / "file") == 0
 
 

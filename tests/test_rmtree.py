@@ -18,9 +18,9 @@ import pytest
 from engines import descriptors, run, spin
 from trees import plant_deep, plant_strange, uproot
 
-import anyaio._rmtree
 from anyaio import Cancelled
 from anyaio._composite import rmtree
+from anyaio._composites import rmtree as limits
 from anyaio._drive import drive
 from anyaio._opcodes import _SWEEP, CLOSE, OPEN, RMDIR, SCANDIR, UNLINK
 from anyaio._request import Request
@@ -309,7 +309,7 @@ def test_requests_under_way_are_bounded(engine, tmp_path):
         return submit_listing(submit, number, *arguments)
 
     remove(engine, tmp_path / "t", count)
-    assert anyaio._rmtree.BRANCHES < most <= anyaio._rmtree.IN_FLIGHT + anyaio._rmtree.BRANCHES
+    assert limits.BRANCHES < most <= limits.IN_FLIGHT + limits.BRANCHES
 
 
 # ---- failures ----
@@ -369,11 +369,11 @@ def test_on_error_is_told_each_failure_and_the_rest_goes_on(engine, tmp_path):
             return submit(number, *arguments)
         return hook(submit, number, *arguments)
 
-    anyaio_branches, anyaio._rmtree.BRANCHES = (anyaio._rmtree.BRANCHES, 1)  # so that the next to be read is that one
+    branches, limits.BRANCHES = limits.BRANCHES, 1  # so that the next to be read is that one
     try:
         remove(engine, folder, fail, on_error=failures)
     finally:
-        anyaio._rmtree.BRANCHES = anyaio_branches
+        limits.BRANCHES = branches
     assert sorted(failures) == [
         ("open", f"{folder}/closed", OSError),
         ("rmdir", f"{folder}", OSError),
@@ -470,7 +470,7 @@ def test_ignore_errors_raises_and_tells_nothing(engine, tmp_path):
 
 AS_NOBODY = """
 import errno, json, os, shutil, sys
-import anyaio.blocking as aio, anyaio._rmtree
+import anyaio.blocking as aio, anyaio._composites.rmtree
 folder, is_root = sys.argv[1:]
 if is_root:
     os.setgid({nobody})
@@ -592,8 +592,8 @@ NAMES = ("f", "a/f", "a/b/f", "a/b/c/d/f", "a/c/f", "c/f")
 def few(request, monkeypatch):
     """With hardly any descriptor, directories are opened anew all the time."""
     if request.param == "hardly any":
-        monkeypatch.setattr("anyaio._rmtree.MOST_OPEN", 1)
-        monkeypatch.setattr("anyaio._rmtree.BRANCHES", 1)
+        monkeypatch.setattr("anyaio._composites.rmtree.MOST_OPEN", 1)
+        monkeypatch.setattr("anyaio._composites.rmtree.BRANCHES", 1)
 
 
 @pytest.mark.usefixtures("few")
@@ -818,7 +818,7 @@ def test_cancelled_in_the_middle_of_many_files_it_leaves_the_rest(engine, tmp_pa
     with pytest.raises(Cancelled):
         run(engine, composite)
     assert engine.nreqs == 0
-    assert 2000 - 500 - anyaio._rmtree.IN_FLIGHT <= len(os.listdir(folder)) < 2000
+    assert 2000 - 500 - limits.IN_FLIGHT <= len(os.listdir(folder)) < 2000
 
 
 def test_its_descriptors_are_closed_also_after_a_failure(engine, tmp_path):

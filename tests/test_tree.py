@@ -12,9 +12,9 @@ from engines import run
 from trees import find, plant_deep, plant_strange, uproot
 
 from anyaio import Cancelled
+from anyaio._composites.tree import walk_tree
 from anyaio._drive import drive
 from anyaio._opcodes import SCANDIR
-from anyaio._tree import walk_tree
 
 
 class Visitor:
@@ -202,8 +202,8 @@ class FakeSteps:
         return visitor
 
     def submit(self, operation, *arguments):
-        from anyaio._listing import read_entries
         from anyaio._ops import OPERATIONS
+        from anyaio._python.listing import read_entries
 
         if operation == SCANDIR:
             entries = read_entries(*arguments)

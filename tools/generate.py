@@ -156,7 +156,9 @@ TABLE_TEXT = (ROOT / TABLE).read_text(encoding="utf-8")
 COMPOSITES_TEXT = (ROOT / COMPOSITES).read_text(encoding="utf-8") if (ROOT / COMPOSITES).exists() else ""
 KINDS = read_kinds((ROOT / KINDS_TABLE).read_text(encoding="utf-8"))
 OPERATIONS = read_functions(TABLE_TEXT, "operation")
-PUBLIC = [operation for operation in OPERATIONS if not operation.name.startswith("_")]  # the others are composites' steps
+PUBLIC = [
+    operation for operation in OPERATIONS if not operation.name.startswith("_")
+]  # the others are composites' steps
 ALL = [*PUBLIC, *read_functions(COMPOSITES_TEXT, "composite")]
 IMPORTS = {
     **read_imports((ROOT / KINDS_TABLE).read_text(encoding="utf-8")),

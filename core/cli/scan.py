@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .._blocking import current
-from .._tree import walk_tree
+from .._composites.tree import walk_tree
 from .._version import __version__
 from .options import COMMON, Option, UsageError, help_text, parse
 from .output import STDOUT, Output, printable, write_stderr

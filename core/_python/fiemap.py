@@ -8,9 +8,9 @@ import os
 import struct
 import sys
 
-from ._listing import stop_if_abandoned
-from ._paths import check
-from ._results import Extent
+from .._results import Extent
+from .listing import stop_if_abandoned
+from .paths import check
 
 _FS_IOC_FIEMAP = 0xC020660B
 _HEAD = struct.Struct("=QQLLLL")  # start, length, flags, how many were found, for how many there is room, reserved

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ._steps import Steps
-    from ._types import StrOrBytesPath
+    from .._steps import Steps
+    from .._types import StrOrBytesPath
 
 Progress: TypeAlias = Callable[[int, int], object]
 

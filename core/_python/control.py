@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import fcntl as _module
 
-from ._memory import address
-from ._paths import check
+from .memory import address
+from .paths import check
 
 _ROOM = 1024  # as the module `fcntl` gives
 
 
 def fcntl(fd: int, cmd: int, arg: int | memoryview) -> int | bytes:
     """Do what `fcntl.fcntl` does; a writable buffer is changed in place."""
-    from ._libc import fcntl as call
+    from .libc import fcntl as call
 
     if isinstance(arg, int):
         return call(fd, cmd, arg)

@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, Protocol
 
-from ._pyconvert import Plan, release
-from ._pynotifier import Notifier
-from ._request import State, Status
-from ._table import RequestClass
+from .._request import State, Status
+from .._table import RequestClass
+from .convert import Plan, release
+from .notifier import Notifier
 
 HIGHEST, LANES = 4, 9  # priorities 4 to -4
 

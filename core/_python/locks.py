@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ._paths import check
+from .paths import check
 
 NAMES = frozenset(("flock", "lockf", "ofd_lock"))
 

@@ -7,12 +7,12 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ._pyjob import Job
-from ._request import Cancelled, Outcome, State, Status
-from ._request import Request as BaseRequest
+from .._request import Cancelled, Outcome, State, Status
+from .._request import Request as BaseRequest
+from .job import Job
 
 if TYPE_CHECKING:
-    from ._pyengine import Engine
+    from .engine import Engine
 
 T = TypeVar("T")
 

@@ -14,13 +14,13 @@ from contextlib import contextmanager
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING
 
-from ._content import Progress, copy_content, naming
-from ._preserve import Node, Preserve, keep, keep_owner, read_words, take_over
-from ._request import Cancelled
-from ._target import Place, Target, commit, discard, fail, is_same, new_name, same_file
+from .._request import Cancelled
+from .content import Progress, copy_content, naming
+from .preserve import Node, Preserve, keep, keep_owner, read_words, take_over
+from .target import Place, Target, commit, discard, fail, is_same, new_name, same_file
 
 if TYPE_CHECKING:
-    from ._steps import Steps
+    from .._steps import Steps
 
 NOT_REPLACEABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.EXDEV, errno.EOPNOTSUPP)
 RENAME_NOREPLACE = 1  # <linux/fs.h>

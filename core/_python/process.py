@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._pypool import Pool
+    from .pool import Pool
 
 
 class Process:

@@ -11,14 +11,14 @@ import stat
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import _pytransfer
-from ._original import select
-from ._paths import check
-from ._pyjob import Job
-from ._pykinds import MAX_TRANSFER, as_bytes
-from ._pywait import TRIES, may_wait, read_now, wait, write_now, write_with_room
-from ._pywait import Withdrawn as Withdrawn
-from ._wholefile import read_bytes, write_bytes, write_file
+from . import transfer
+from .job import Job
+from .kinds import MAX_TRANSFER, as_bytes
+from .original import select
+from .paths import check
+from .wait import TRIES, may_wait, read_now, wait, write_now, write_with_room
+from .wait import Withdrawn as Withdrawn
+from .wholefile import read_bytes, write_bytes, write_file
 
 _IN_ONE_CALL = 1 << 20  # what is read from a pipe or socket at most, and what is allocated without asking for the size
 _IOV_MAX = os.sysconf("SC_IOV_MAX")
@@ -154,7 +154,7 @@ RUNNERS: dict[str, Callable[[Job, Any], Any]] = {
     "stat": _stat,
     "read_bytes": _read_bytes,
     "write_bytes": _write_bytes,
-    **_pytransfer.RUNNERS,
+    **transfer.RUNNERS,
 }
 
 

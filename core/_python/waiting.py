@@ -15,10 +15,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from ._locks import NAMES, attempt, settled, unlock, unlocks, waits
-from ._pyconvert import Plan
-from ._pyjob import Job, Mailbox, Queue
-from ._pytimer import Timer
+from .convert import Plan
+from .job import Job, Mailbox, Queue
+from .locks import NAMES, attempt, settled, unlock, unlocks, waits
+from .timer import Timer
 
 FIRST_TICK, LONGEST_TICK = 0.001, 0.02  # seconds
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ._constants import UTIME_NOW, UTIME_OMIT
+from .._constants import UTIME_NOW, UTIME_OMIT
 
 MAX_TRANSFER = 0x7FFFF000  # the kernel moves no more in one call: read(2)
 BILLION = 10**9

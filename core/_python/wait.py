@@ -12,9 +12,9 @@ import stat
 from collections.abc import Sequence
 from typing import Any
 
-from ._original import select
-from ._pyjob import Job
-from ._pynotifier import Notifier
+from .job import Job
+from .notifier import Notifier
+from .original import select
 
 TRIES = 100  # calls that somebody else was faster than although poll(2) said that there is something
 

@@ -13,11 +13,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ._original import select
-from ._paths import call
-from ._pyjob import Job
-from ._pykinds import MAX_TRANSFER
-from ._pywait import (
+from .job import Job
+from .kinds import MAX_TRANSFER
+from .original import select
+from .paths import call
+from .wait import (
     TRIES,
     Withdrawn,
     is_ready,
@@ -240,7 +240,7 @@ def _splice(job: Job, pool: Any) -> int:
 
 
 def _tee(job: Job, pool: Any) -> int:
-    from ._libc import tee
+    from .libc import tee
 
     src, dst, count, flags = job.arguments
     return _move(job, pool, count, flags, lambda n, flags: tee(src, dst, n, flags))

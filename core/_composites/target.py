@@ -11,12 +11,12 @@ import shutil
 from stat import S_ISDIR, S_ISLNK
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from ._content import naming
-from ._request import Cancelled
+from .._request import Cancelled
+from .content import naming
 
 if TYPE_CHECKING:
-    from ._steps import Steps
-    from ._types import StrOrBytesPath
+    from .._steps import Steps
+    from .._types import StrOrBytesPath
 
 PREFIX = b".anyaio-copy-"  # of temporary files
 

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ._original import thread
-from ._pyjob import Job
+from .job import Job
+from .original import thread
 
 
 class Timer:

@@ -12,8 +12,8 @@ import logging
 import signal
 import time
 
-from ._original import thread
-from ._pyjob import Job, Queue
+from .job import Job, Queue
+from .original import thread
 
 CALL_GRACE = 0.001  # seconds after which a running call is taken for a slow one
 QUEUE_GRACE = 0.005  # seconds of waiting after which a further worker helps

@@ -10,9 +10,9 @@ import errno
 import mmap
 import os
 
-from . import _libc
-from ._constants import MT_MODIFY
-from ._listing import stop_if_abandoned
+from .._constants import MT_MODIFY
+from . import libc
+from .listing import stop_if_abandoned
 
 _PAGE = mmap.PAGESIZE
 _CHUNK = 256 * _PAGE  # between two looks whether anybody still waits
@@ -85,31 +85,31 @@ def _pages(buffer: memoryview, offset: int, length: int) -> tuple[int, int]:
 def msync(buffer: memoryview, offset: int, length: int, flags: int) -> None:
     """Write a mapping's changes."""
     if length:
-        _libc.msync(*_pages(buffer, offset, length), flags)
+        libc.msync(*_pages(buffer, offset, length), flags)
 
 
 def mlock(buffer: memoryview, offset: int, length: int) -> None:
     """Keep pages in memory."""
     if length:
-        _libc.mlock(*_pages(buffer, offset, length))
+        libc.mlock(*_pages(buffer, offset, length))
 
 
 def mtouch(buffer: memoryview, offset: int, length: int, flags: int) -> None:
     """Have pages in memory. A page that is not there is EFAULT: the kernel looks, we do not."""
     if flags & ~MT_MODIFY:
-        raise _libc.fail(errno.EINVAL)
+        raise libc.fail(errno.EINVAL)
     if not length:
         return
     start, size = _pages(buffer, offset, length)
     advice = _MADV_POPULATE_WRITE if flags & MT_MODIFY else _MADV_POPULATE_READ
     known = _is_known(start, advice)
     if not known and flags & MT_MODIFY:
-        raise _libc.fail(errno.ENOSYS)
+        raise libc.fail(errno.ENOSYS)
     for place in range(start, start + size, _CHUNK):
         stop_if_abandoned()
         part = min(_CHUNK, start + size - place)
         if known:
-            _libc.madvise(place, part, advice)
+            libc.madvise(place, part, advice)
         else:
             _read_pages(place, part)
 
@@ -117,7 +117,7 @@ def mtouch(buffer: memoryview, offset: int, length: int, flags: int) -> None:
 def _is_known(start: int, advice: int) -> bool:
     """Whether the kernel knows the advice; of nothing it tells only that."""
     try:
-        _libc.madvise(start, 0, advice)
+        libc.madvise(start, 0, advice)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOSYS):
             raise
@@ -137,5 +137,5 @@ def _read_pages(start: int, size: int) -> None:
     sink = ctypes.create_string_buffer(count)
     parts = (_Part * count)(*(_Part(start + place * _PAGE, 1) for place in range(count)))
     target = _Part(ctypes.addressof(sink), count)
-    if _libc.process_vm_readv(os.getpid(), ctypes.byref(target), 1, ctypes.byref(parts), count, 0) < count:
-        raise _libc.fail(errno.EFAULT)
+    if libc.process_vm_readv(os.getpid(), ctypes.byref(target), 1, ctypes.byref(parts), count, 0) < count:
+        raise libc.fail(errno.EFAULT)

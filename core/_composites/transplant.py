@@ -14,13 +14,13 @@ import os
 from stat import S_IFMT, S_ISDIR, S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING
 
-from ._content import Progress, copy_content, naming
-from ._preserve import EVERYTHING, Node, take_over, take_over_default_acl
-from ._target import fail, is_same
+from .content import Progress, copy_content, naming
+from .preserve import EVERYTHING, Node, take_over, take_over_default_acl
+from .target import fail, is_same
 
 if TYPE_CHECKING:
-    from ._steps import Steps
-    from ._types import StrOrBytesPath
+    from .._steps import Steps
+    from .._types import StrOrBytesPath
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 UP = b".."

@@ -13,18 +13,18 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ._listing import Abandoned, running
-from ._opcodes import CLOSE
-from ._original import thread
-from ._pyconvert import PLANS
-from ._pyjob import Job, Mailbox
-from ._pylocks import LONGEST_TICK, File, LockJob, Taken, WaitingLocks
-from ._pynotifier import Notifier
-from ._pyprocess import generation, process
-from ._pystream import RUNNERS, Withdrawn
-from ._pytimer import Timer
-from ._pyworkers import Worker, Workers
-from ._request import Status
+from .._opcodes import CLOSE
+from .._request import Status
+from .convert import PLANS
+from .job import Job, Mailbox
+from .listing import Abandoned, running
+from .notifier import Notifier
+from .original import thread
+from .process import generation, process
+from .stream import RUNNERS, Withdrawn
+from .timer import Timer
+from .waiting import LONGEST_TICK, File, LockJob, Taken, WaitingLocks
+from .workers import Worker, Workers
 
 EXIT_SLICE = 0.05  # seconds between two looks at the exit for what can be dropped
 STUCK = 1.0  # seconds after which a call shows in the statistics

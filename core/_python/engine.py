@@ -1,6 +1,6 @@
 """The engine in Python: for where the native one cannot be built. Same face, same behaviour: `_engine.pyi`.
 
-A request is what its caller sees (`_pyrequest.py`); the job behind it is what a worker sees (`_pyjob.py`). The pool
+A request is what its caller sees (`request.py`); the job behind it is what a worker sees (`job.py`). The pool
 holds jobs only, so that an engine, its callbacks and its waiters are never kept alive by a call that does not end. All
 of this module but finalizers runs on the engine's own thread.
 """
@@ -13,22 +13,22 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
-from . import _opcodes
-from ._listing import DirEntry as DirEntry
-from ._ops import OPERATIONS
-from ._original import select, thread
-from ._pyconvert import PLANS
-from ._pyjob import DescriptorJob, Job, Mailbox
-from ._pylocks import LockJob, is_lock
-from ._pynotifier import Notifier
-from ._pypool import Pool as Pool
-from ._pypool import count, seconds
-from ._pypool import default_pool as default_pool
-from ._pyprocess import drain as drain
-from ._pyprocess import generation
-from ._pyrequest import Request as Request
-from ._request import Request as BaseRequest
-from ._request import Status
+from .. import _opcodes
+from .._ops import OPERATIONS
+from .._request import Request as BaseRequest
+from .._request import Status
+from .convert import PLANS
+from .job import DescriptorJob, Job, Mailbox
+from .listing import DirEntry as DirEntry
+from .notifier import Notifier
+from .original import select, thread
+from .pool import Pool as Pool
+from .pool import count, seconds
+from .pool import default_pool as default_pool
+from .process import drain as drain
+from .process import generation
+from .request import Request as Request
+from .waiting import LockJob, is_lock
 
 NAME: Final = "python"
 FINGERPRINT: Final = _opcodes.FINGERPRINT

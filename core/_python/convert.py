@@ -1,6 +1,6 @@
 """Calls of the Python backend: all arguments checked together when they are submitted, and what a worker makes of them.
 
-The parameters' kinds come from the annotations in the table (`_ops.py`); each argument alone is checked by `_pykinds`.
+The parameters' kinds come from the annotations in the table (`_ops.py`); each argument alone is checked by `kinds.py`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ import fcntl
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from . import _ops
-from ._pykinds import MAX_TRANSFER as MAX_TRANSFER
-from ._pykinds import Checker, checker
-from ._pykinds import release as release
-from ._table import KINDS, Operation
+from .. import _ops
+from .._table import KINDS, Operation
+from .kinds import MAX_TRANSFER as MAX_TRANSFER
+from .kinds import Checker, checker
+from .kinds import release as release
 
 _AT_FDCWD = -100
 

@@ -14,7 +14,7 @@ from stat import S_IMODE, S_ISDIR, S_ISLNK
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from ._steps import Steps
+    from .._steps import Steps
 
 WORDS = ("mode", "times", "owner", "xattr", "all")
 

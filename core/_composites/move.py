@@ -11,14 +11,14 @@ import shutil
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
-from ._content import Progress, naming
-from ._request import Cancelled
-from ._target import Place, commit, fail, is_same, new_name
-from ._transplant import Transplant, remove
+from .._request import Cancelled
+from .content import Progress, naming
+from .target import Place, commit, fail, is_same, new_name
+from .transplant import Transplant, remove
 
 if TYPE_CHECKING:
-    from ._steps import Steps
-    from ._types import StrOrBytesPath
+    from .._steps import Steps
+    from .._types import StrOrBytesPath
 
 
 async def move(steps: Steps, src: Place, dst: Place, *, progress: Progress | None) -> None:

@@ -20,14 +20,14 @@ from errno import EBUSY, EEXIST, EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR, ENOTEMP
 from stat import S_ISLNK
 from typing import TYPE_CHECKING, Any, AnyStr, Generic, TypeAlias
 
-from ._opcodes import _SWEEP, CLOSE, OPEN, RMDIR, UNLINK
-from ._request import Request
-from ._scope import Batch, batch
-from ._types import AnyPath
+from .._opcodes import _SWEEP, CLOSE, OPEN, RMDIR, UNLINK
+from .._request import Request
+from .._scope import Batch, batch
+from .._types import AnyPath
 
 if TYPE_CHECKING:
-    from ._direntry import DirEntry
-    from ._steps import Steps
+    from .._direntry import DirEntry
+    from .._steps import Steps
 
     Job: TypeAlias = "tuple[Ended, Folder, bytes, int]"  # and its folder, name and tries
     Ended: TypeAlias = Callable[[Any, "Folder", bytes, int, Any, OSError | None], Awaitable[None]]

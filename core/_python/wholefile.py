@@ -1,6 +1,6 @@
 """Whole files in the Python backend: read_bytes and write_bytes.
 
-How a worker reads and writes what it may have to wait for, such as a FIFO, is told to these functions by `_pystream`.
+How a worker reads and writes what it may have to wait for, such as a FIFO, is told to these functions by `stream.py`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ._listing import stop_if_abandoned
-from ._pykinds import as_bytes
+from .kinds import as_bytes
+from .listing import stop_if_abandoned
 
 _CHUNK = 16 << 20  # bytes moved between two looks whether anybody still waits
 _FIRST = 64 << 10  # what is asked for at first where no size is told
@@ -88,7 +88,7 @@ def _read(fd: int, expected: int, length: int | None, read: Reader) -> bytes:
 
 def _read_large(fd: int, size: int) -> bytes:
     """Read at most *size* bytes of a regular file into one piece of memory."""
-    from ._memory import unfilled_bytes
+    from .memory import unfilled_bytes
 
     data, view = unfilled_bytes(size)
     done = 0

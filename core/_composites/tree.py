@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 from stat import S_IFMT, S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ._opcodes import CLOSE, LSTAT, PATHSYNC, SCANDIR, STAT
-from ._request import Request
-from ._scope import Batch, batch
+from .._opcodes import CLOSE, LSTAT, PATHSYNC, SCANDIR, STAT
+from .._request import Request
+from .._scope import Batch, batch
 
 if TYPE_CHECKING:
-    from ._direntry import DirEntry
-    from ._steps import Steps
+    from .._direntry import DirEntry
+    from .._steps import Steps
 
 DT_UNKNOWN, DT_DIR, DT_REG = 0, 4, 8
 

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, AnyStr, NoReturn
 
-from . import _direntry
-from ._original import thread
+from .. import _direntry
+from .original import thread
 
 DT_UNKNOWN, DT_DIR, DT_REG, DT_LNK = 0, 4, 8, 10
 

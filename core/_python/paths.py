@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-from ._constants import UTIME_NOW, UTIME_OMIT
+from .._constants import UTIME_NOW, UTIME_OMIT
 
 _AT_FDCWD = -100
 _O_PATH: int = getattr(os, "O_PATH", 0)
@@ -82,7 +82,7 @@ def utime(
     if both is None:
         os.utime(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
     elif UTIME_NOW in both or UTIME_OMIT in both:
-        from ._libc import utimens
+        from .libc import utimens
 
         atime, mtime = (None if time == UTIME_OMIT else time for time in both)
         utimens(path, (atime, mtime), UTIME_NOW, dir_fd, follow_symlinks)
@@ -96,7 +96,7 @@ def chmod(path: Handle, mode: int, dir_fd: int | None, follow_symlinks: bool) ->
     if isinstance(path, int) or follow_symlinks:
         os.chmod(path, mode, dir_fd=dir_fd)
         return
-    from ._libc import lchmod
+    from .libc import lchmod
 
     lchmod(path, mode, dir_fd)
 
@@ -181,7 +181,7 @@ def link(src: Path, dst: Path, src_dir_fd: int | None, dst_dir_fd: int | None, f
     if not follow_symlinks:
         os.link(src, dst, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=False)
         return
-    from ._libc import linkat
+    from .libc import linkat
 
     linkat(src, dst, src_dir_fd, dst_dir_fd)
 
