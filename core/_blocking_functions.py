@@ -814,10 +814,10 @@ def removexattr(
 
 
 @overload
-def listdir(path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None) -> list[str]: ...
+def listdir(path: str | os.PathLike[str] | int | None = ..., *, dir_fd: int | None = None) -> list[str]: ...
 @overload
 def listdir(path: bytes | os.PathLike[bytes], *, dir_fd: int | None = None) -> list[bytes]: ...
-def listdir(path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None) -> list[str] | list[bytes]:
+def listdir(path: StrOrBytesPath | int | None = ".", *, dir_fd: int | None = None) -> list[str] | list[bytes]:
     """Return the names in a directory, without "." and "..", in the kernel's order.
 
     A descriptor (O_PATH too) is opened anew, so that two readers of one do not take each other's entries.
@@ -832,7 +832,7 @@ def listdir(path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None) -> l
 
 @overload
 def scandir(
-    path: str | os.PathLike[str] | int = ...,
+    path: str | os.PathLike[str] | int | None = ...,
     *,
     order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
     stat: bool = False,
@@ -851,7 +851,7 @@ def scandir(
     dir_fd: int | None = None,
 ) -> list[DirEntry[bytes]]: ...
 def scandir(
-    path: StrOrBytesPath | int = ".",
+    path: StrOrBytesPath | int | None = ".",
     *,
     order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
     stat: bool = False,
@@ -1156,7 +1156,8 @@ def rmtree(
     ends this. *operation* names the call that failed ("open", "scandir", "unlink", "rmdir"), *path* begins with the one
     given. With *ignore_errors* nothing is told or raised. What somebody else removed meanwhile is no failure.
 
-    File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most.
+    File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most; many at once
+    wait for each other rather than take more than half of what the process may have.
     """
     front = current()
     result: Request[None] | None = front._drive(
@@ -1190,11 +1191,12 @@ def copy(
 
     *preserve* names what *dst* gets of *src*: "mode" (with the ACL), "times", "owner", "xattr"; or "all" of it that the
     file system and the user's rights allow. setuid and setgid only come with "owner". An existing file keeps its owner,
-    mode, ACL and attributes; with "owner" it gets the source's owner, and its mode.
+    mode and ACL, whatever "mode" says; with "owner" it gets the source's owner, and its mode.
 
     The kernel copies or shares the blocks where it can; holes stay holes. *progress* is called with the bytes done and
-    the size, here, after each of the steps, of at most 16 MiB; an exception in it ends the copy. Nothing is forced to
-    the disk: see `fsync` and `pathsync`.
+    the size (both 0 of an empty file), here, after each of the steps, of at most 16 MiB; an exception in it ends the
+    copy. A FIFO as *src* is read to its end; until somebody opens it for writing, that holds a worker. Nothing is
+    forced to the disk: see `fsync` and `pathsync`.
     """
     front = current()
     result: Request[None] | None = front._drive(

@@ -670,10 +670,10 @@ class BlockingOps:
             del result
 
     @overload
-    def listdir(self, path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None) -> list[str]: ...
+    def listdir(self, path: str | os.PathLike[str] | int | None = ..., *, dir_fd: int | None = None) -> list[str]: ...
     @overload
     def listdir(self, path: bytes | os.PathLike[bytes], *, dir_fd: int | None = None) -> list[bytes]: ...
-    def listdir(self, path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None) -> list[str] | list[bytes]:
+    def listdir(self, path: StrOrBytesPath | int | None = ".", *, dir_fd: int | None = None) -> list[str] | list[bytes]:
         """Return the names in a directory, without "." and "..", in the kernel's order.
 
         A descriptor (O_PATH too) is opened anew, so that two readers of one do not take each other's entries.
@@ -687,7 +687,7 @@ class BlockingOps:
     @overload
     def scandir(
         self,
-        path: str | os.PathLike[str] | int = ...,
+        path: str | os.PathLike[str] | int | None = ...,
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
         stat: bool = False,
@@ -708,7 +708,7 @@ class BlockingOps:
     ) -> list[DirEntry[bytes]]: ...
     def scandir(
         self,
-        path: StrOrBytesPath | int = ".",
+        path: StrOrBytesPath | int | None = ".",
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
         stat: bool = False,
@@ -980,7 +980,8 @@ class BlockingOps:
         the one given. With *ignore_errors* nothing is told or raised. What somebody else removed meanwhile is no
         failure.
 
-        File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most.
+        File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most; many at
+        once wait for each other rather than take more than half of what the process may have.
         """
         result: Request[None] | None = self._drive(
             _composite.rmtree, path, ignore_errors=ignore_errors, on_error=on_error, dir_fd=dir_fd
@@ -1013,11 +1014,12 @@ class BlockingOps:
 
         *preserve* names what *dst* gets of *src*: "mode" (with the ACL), "times", "owner", "xattr"; or "all" of it that
         the file system and the user's rights allow. setuid and setgid only come with "owner". An existing file keeps
-        its owner, mode, ACL and attributes; with "owner" it gets the source's owner, and its mode.
+        its owner, mode and ACL, whatever "mode" says; with "owner" it gets the source's owner, and its mode.
 
         The kernel copies or shares the blocks where it can; holes stay holes. *progress* is called with the bytes done
-        and the size, here, after each of the steps, of at most 16 MiB; an exception in it ends the copy. Nothing is
-        forced to the disk: see `fsync` and `pathsync`.
+        and the size (both 0 of an empty file), here, after each of the steps, of at most 16 MiB; an exception in it
+        ends the copy. A FIFO as *src* is read to its end; until somebody opens it for writing, that holds a worker.
+        Nothing is forced to the disk: see `fsync` and `pathsync`.
         """
         result: Request[None] | None = self._drive(
             _composite.copy,

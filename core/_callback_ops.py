@@ -644,7 +644,7 @@ class CallbackOps:
     @overload
     def listdir(
         self,
-        path: str | os.PathLike[str] | int = ...,
+        path: str | os.PathLike[str] | int | None = ...,
         callback: Callable[[Request[list[str]]], object] | None = None,
         *,
         dir_fd: int | None = None,
@@ -659,7 +659,7 @@ class CallbackOps:
     ) -> Request[list[bytes]]: ...
     def listdir(
         self,
-        path: StrOrBytesPath | int = ".",
+        path: StrOrBytesPath | int | None = ".",
         callback: Callable[[Request[Any]], object] | None = None,
         *,
         dir_fd: int | None = None,
@@ -673,7 +673,7 @@ class CallbackOps:
     @overload
     def scandir(
         self,
-        path: str | os.PathLike[str] | int = ...,
+        path: str | os.PathLike[str] | int | None = ...,
         callback: Callable[[Request[list[DirEntry[str]]]], object] | None = None,
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
@@ -696,7 +696,7 @@ class CallbackOps:
     ) -> Request[list[DirEntry[bytes]]]: ...
     def scandir(
         self,
-        path: StrOrBytesPath | int = ".",
+        path: StrOrBytesPath | int | None = ".",
         callback: Callable[[Request[Any]], object] | None = None,
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
@@ -995,7 +995,8 @@ class CallbackOps:
         the one given. With *ignore_errors* nothing is told or raised. What somebody else removed meanwhile is no
         failure.
 
-        File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most.
+        File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most; many at
+        once wait for each other rather than take more than half of what the process may have.
         """
         return self._drive_queued(
             callback, _composite.rmtree, path, ignore_errors=ignore_errors, on_error=on_error, dir_fd=dir_fd
@@ -1025,11 +1026,12 @@ class CallbackOps:
 
         *preserve* names what *dst* gets of *src*: "mode" (with the ACL), "times", "owner", "xattr"; or "all" of it that
         the file system and the user's rights allow. setuid and setgid only come with "owner". An existing file keeps
-        its owner, mode, ACL and attributes; with "owner" it gets the source's owner, and its mode.
+        its owner, mode and ACL, whatever "mode" says; with "owner" it gets the source's owner, and its mode.
 
         The kernel copies or shares the blocks where it can; holes stay holes. *progress* is called with the bytes done
-        and the size, here, after each of the steps, of at most 16 MiB; an exception in it ends the copy. Nothing is
-        forced to the disk: see `fsync` and `pathsync`.
+        and the size (both 0 of an empty file), here, after each of the steps, of at most 16 MiB; an exception in it
+        ends the copy. A FIFO as *src* is read to its end; until somebody opens it for writing, that holds a worker.
+        Nothing is forced to the disk: see `fsync` and `pathsync`.
         """
         return self._drive_queued(
             callback,

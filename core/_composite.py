@@ -58,6 +58,12 @@ async def split_dir(
     return directories, others
 
 
+def check_callable(what: str, function: object) -> None:
+    """TypeError unless *function* is None or can be called; *what* names it."""
+    if function is not None and not callable(function):
+        raise TypeError(f"{what} must be callable or None, not {type(function).__name__!r}")
+
+
 def leads_down(request: Any) -> bool:
     """Was a directory stat'ed?"""
     try:
@@ -82,11 +88,15 @@ async def rmtree(
     ends this. *operation* names the call that failed ("open", "scandir", "unlink", "rmdir"), *path* begins with the one
     given. With *ignore_errors* nothing is told or raised. What somebody else removed meanwhile is no failure.
 
-    File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most.
+    File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most; many at once
+    wait for each other rather than take more than half of what the process may have.
     """
+    from ._composites.budget import RMTREE, descriptors
     from ._composites.rmtree import remove_tree
 
-    await remove_tree(steps, path, ignore_errors, on_error, dir_fd)
+    check_callable("rmtree: on_error", on_error)
+    async with descriptors(steps.engine, RMTREE):
+        await remove_tree(steps, path, ignore_errors, on_error, dir_fd)
 
 
 @composite
@@ -113,24 +123,30 @@ async def copy(
 
     *preserve* names what *dst* gets of *src*: "mode" (with the ACL), "times", "owner", "xattr"; or "all" of it that the
     file system and the user's rights allow. setuid and setgid only come with "owner". An existing file keeps its owner,
-    mode, ACL and attributes; with "owner" it gets the source's owner, and its mode.
+    mode and ACL, whatever "mode" says; with "owner" it gets the source's owner, and its mode.
 
     The kernel copies or shares the blocks where it can; holes stay holes. *progress* is called with the bytes done and
-    the size, here, after each of the steps, of at most 16 MiB; an exception in it ends the copy. Nothing is forced to
-    the disk: see `fsync` and `pathsync`.
+    the size (both 0 of an empty file), here, after each of the steps, of at most 16 MiB; an exception in it ends the
+    copy. A FIFO as *src* is read to its end; until somebody opens it for writing, that holds a worker. Nothing is
+    forced to the disk: see `fsync` and `pathsync`.
     """
     from ._composites import copy as module
+    from ._composites.budget import COPY, descriptors
+    from ._composites.preserve import read_words
     from ._composites.target import Place
 
-    await module.copy(
-        steps,
-        Place(src, src_dir_fd),
-        Place(dst, dst_dir_fd),
-        follow_symlinks=follow_symlinks,
-        preserve=preserve,
-        atomic=atomic,
-        progress=progress,
-    )
+    words = read_words(preserve)
+    check_callable("copy: progress", progress)
+    async with descriptors(steps.engine, COPY):
+        await module.copy(
+            steps,
+            Place(src, src_dir_fd),
+            Place(dst, dst_dir_fd),
+            follow_symlinks=follow_symlinks,
+            words=words,
+            atomic=atomic,
+            progress=progress,
+        )
 
 
 @composite
@@ -154,6 +170,9 @@ async def move(
     the source, the copy stays as well.
     """
     from ._composites import move as module
+    from ._composites.budget import MOVE, descriptors
     from ._composites.target import Place
 
-    await module.move(steps, Place(src, src_dir_fd), Place(dst, dst_dir_fd), progress=progress)
+    check_callable("move: progress", progress)
+    async with descriptors(steps.engine, MOVE):
+        await module.move(steps, Place(src, src_dir_fd), Place(dst, dst_dir_fd), progress=progress)

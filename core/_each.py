@@ -53,8 +53,8 @@ def twin(front: Any, function: Any) -> Callable[..., Request[Any]]:
         if owner is None and is_function_of(front, function, name):
             return getattr(front._queueing(), name)  # type: ignore[no-any-return]  # the twin
     raise TypeError(
-        "each needs a function of this front end's module, a method of the front end or of a view of it, or a "
-        f"functools.partial of one, not {function!r}"
+        "each takes an operation itself, such as aio.stat of the running loop's module, or a functools.partial of one, "
+        f"not {function!r}; coroutines of your own run side by side in tasks"
     )
 
 
@@ -155,14 +155,18 @@ class AwaitEach(Each[Item, Result]):
             # Checked to be there when the each was made.
             self._flow.pump_from(aiter(items), self._adapter.spawn, self._adapter.wait)  # type: ignore[attr-defined]
 
+    async def aclose(self) -> None:
+        """Close it, and wait for changes that run. Again: no effect."""
+        if self._flow.drain():
+            await self._adapter.wait(self._flow)
+
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._flow.drain():
-            await self._adapter.wait(self._flow)
+        await self.aclose()
 
 
 def take_source(adapter: object, flow: Flow, items: Iterable[Item] | AsyncIterable[Item]) -> AsyncIterable[Item] | None:

@@ -475,12 +475,12 @@ class FutureOps:
 
     @overload
     def listdir(
-        self, path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None
+        self, path: str | os.PathLike[str] | int | None = ..., *, dir_fd: int | None = None
     ) -> Awaitable[list[str]]: ...
     @overload
     def listdir(self, path: bytes | os.PathLike[bytes], *, dir_fd: int | None = None) -> Awaitable[list[bytes]]: ...
     def listdir(
-        self, path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None
+        self, path: StrOrBytesPath | int | None = ".", *, dir_fd: int | None = None
     ) -> Awaitable[list[str] | list[bytes]]:
         """Return the names in a directory, without "." and "..", in the kernel's order.
 
@@ -491,7 +491,7 @@ class FutureOps:
     @overload
     def scandir(
         self,
-        path: str | os.PathLike[str] | int = ...,
+        path: str | os.PathLike[str] | int | None = ...,
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
         stat: bool = False,
@@ -512,7 +512,7 @@ class FutureOps:
     ) -> Awaitable[list[DirEntry[bytes]]]: ...
     def scandir(
         self,
-        path: StrOrBytesPath | int = ".",
+        path: StrOrBytesPath | int | None = ".",
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
         stat: bool = False,
@@ -700,7 +700,8 @@ class FutureOps:
         the one given. With *ignore_errors* nothing is told or raised. What somebody else removed meanwhile is no
         failure.
 
-        File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most.
+        File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most; many at
+        once wait for each other rather than take more than half of what the process may have.
         """
         return self._future(
             self._drive(_composite.rmtree, path, ignore_errors=ignore_errors, on_error=on_error, dir_fd=dir_fd)
@@ -729,11 +730,12 @@ class FutureOps:
 
         *preserve* names what *dst* gets of *src*: "mode" (with the ACL), "times", "owner", "xattr"; or "all" of it that
         the file system and the user's rights allow. setuid and setgid only come with "owner". An existing file keeps
-        its owner, mode, ACL and attributes; with "owner" it gets the source's owner, and its mode.
+        its owner, mode and ACL, whatever "mode" says; with "owner" it gets the source's owner, and its mode.
 
         The kernel copies or shares the blocks where it can; holes stay holes. *progress* is called with the bytes done
-        and the size, here, after each of the steps, of at most 16 MiB; an exception in it ends the copy. Nothing is
-        forced to the disk: see `fsync` and `pathsync`.
+        and the size (both 0 of an empty file), here, after each of the steps, of at most 16 MiB; an exception in it
+        ends the copy. A FIFO as *src* is read to its end; until somebody opens it for writing, that holds a worker.
+        Nothing is forced to the disk: see `fsync` and `pathsync`.
         """
         return self._future(
             self._drive(

@@ -78,4 +78,4 @@ MTOUCH: Final = 69
 MLOCK: Final = 70
 MLOCKALL: Final = 71
 
-FINGERPRINT: Final = "bfc4ea4f7c08cdd6"  # of the table that they belong to
+FINGERPRINT: Final = "ab13318839eda4bb"  # of the table that they belong to

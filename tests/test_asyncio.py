@@ -219,6 +219,7 @@ async def test_a_callback_runs_in_the_context_of_its_submit(aio):
     assert seen == ["second"]
 
 
+@pytest.mark.blocks_loop("the collection of all that the tests have loaded takes its time")
 def test_the_notifier_keeps_no_callers_context(aio, loop_factory):
     variable = contextvars.ContextVar("variable")
 

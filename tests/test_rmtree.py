@@ -174,7 +174,7 @@ def test_what_has_no_name_to_remove_is_refused_before_anything_is_touched(engine
 @pytest.mark.parametrize("path", ["/", b"//"])
 def test_the_root_of_all_is_refused_without_a_single_step(engine, path):
     async def without_steps(steps):
-        await rmtree(None, path)
+        await limits.remove_tree(None, path, False, None, None)
 
     with pytest.raises(OSError, match="busy") as caught:
         drive(engine, engine.submitter(), without_steps, (), {})
@@ -470,7 +470,7 @@ def test_ignore_errors_raises_and_tells_nothing(engine, tmp_path):
 
 AS_NOBODY = """
 import errno, json, os, shutil, sys
-import anyaio.blocking as aio, anyaio._composites.rmtree
+import anyaio.blocking as aio, anyaio._composites.budget, anyaio._composites.rmtree
 folder, is_root = sys.argv[1:]
 if is_root:
     os.setgid({nobody})
@@ -833,3 +833,24 @@ def test_its_descriptors_are_closed_also_after_a_failure(engine, tmp_path):
     with pytest.raises(OSError, match="too long"):
         remove(engine, folder, watch)
     assert len(closed) == 5
+
+
+def test_cancelled_while_a_directory_is_swept_it_stops_between_two_files(engine, tmp_path):
+    folder = tree(tmp_path / "t", *map(str, range(20000)))
+    composite, swept = None, None
+
+    def watch(submit, number, *arguments):
+        nonlocal swept
+        request = submit(number, *arguments)
+        if number == _SWEEP:
+            swept = request
+        return request
+
+    composite = start(engine, folder, watch)
+    spin(lambda: engine.poll() or (swept is not None and (len(os.listdir(folder)) < 20000)))
+    composite.cancel()
+    with pytest.raises(Cancelled):
+        run(engine, composite)
+    left = len(os.listdir(folder))
+    assert engine.nreqs == 0
+    assert len(os.listdir(folder)) == left  # nothing goes on behind the back of who was told so

@@ -15,7 +15,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,10 +68,18 @@ class Function(NamedTuple):
 # ---- reading ----
 
 
+@cache
+def lines_of(text: str) -> list[bytes]:
+    return text.encode().splitlines()
+
+
 def source_of(text: str, node: ast.expr) -> str:
-    segment = ast.get_source_segment(text, node)
-    assert segment is not None
-    return segment
+    """Return the source of an annotation or a default, which is on one line.
+
+    `ast.get_source_segment` splits the whole text each time: seconds in all.
+    """
+    assert node.lineno == node.end_lineno, f"line {node.lineno} goes on in the next"
+    return lines_of(text)[node.lineno - 1][node.col_offset : node.end_col_offset].decode()
 
 
 def read_signature(text: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Signature:

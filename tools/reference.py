@@ -79,7 +79,7 @@ HEAD = f"""\
 # All requests
 
 These are in every colour: functions to be awaited in `anyaio.asyncio`, plain ones in `anyaio.blocking`, methods of
-an {{class}}`anyaio.Engine` that take a callback besides. An OSError has its `filename` as `os` sets it.
+an {{class}}`anyaio.Engine` that take a callback besides. An OSError's `filename` is the very object that was given.
 
 The *class*, look, make, change or must, says what cancelling one means: see [](cancellation.md). The *lane* is how it
 runs: pool, in one go by a worker; composite, as a sequence of other requests, and it is cancelled between them.

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from stat import S_ISDIR, S_ISLNK, S_ISREG
 from typing import TYPE_CHECKING
 
 from .._request import Cancelled
 from .content import Progress, copy_content, naming
-from .preserve import Node, Preserve, keep, keep_owner, read_words, take_over
+from .preserve import Node, Preserve, keep, keep_owner, take_over
 from .target import Place, Target, commit, discard, fail, is_same, new_name, same_file
 
 if TYPE_CHECKING:
@@ -36,13 +36,10 @@ async def copy(
     dst: Place,
     *,
     follow_symlinks: bool,
-    preserve: Iterable[str],
+    words: Preserve,
     atomic: bool | None,
     progress: Progress | None,
 ) -> None:
-    words = read_words(preserve)
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be callable or None, not {type(progress).__name__!r}")
     for path, _ in (src, dst):
         os.fspath(path)  # no descriptors
     if follow_symlinks:

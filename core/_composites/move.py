@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 
 async def move(steps: Steps, src: Place, dst: Place, *, progress: Progress | None) -> None:
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress must be callable or None, not {type(progress).__name__!r}")
     try:
         await steps.rename(src.path, dst.path, src_dir_fd=src.dir_fd, dst_dir_fd=dst.dir_fd)
         return

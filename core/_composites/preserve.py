@@ -41,6 +41,8 @@ EVERYTHING = Preserve(mode=True, times=True, owner=True, xattr=True, lenient=Tru
 
 def read_words(preserve: Iterable[str]) -> Preserve:
     """Return what *preserve* means; ValueError for an unknown word."""
+    if not isinstance(preserve, Iterable) or isinstance(preserve, bytes | bytearray):
+        raise TypeError(f"copy: preserve must be words such as ('mode', 'times') or 'all', not {preserve!r}")
     words = {preserve} if isinstance(preserve, str) else set(preserve)
     unknown = sorted(map(repr, words.difference(WORDS)))
     if unknown:
