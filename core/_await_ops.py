@@ -448,7 +448,7 @@ class AwaitOps:
 
         *operation* is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait. A lock that another holds is tried
         again and again, without a worker: cancelled meanwhile, it never ran. One that is granted to a cancelled caller
-        is given back. Unlocking always runs.
+        is given back, and with it one that it replaced. Unlocking always runs.
         """
         result: Request[None] | None = self._submit(FLOCK, fd, operation)
         try:

@@ -189,16 +189,22 @@ class Flow(Request[Any]):
             self.submit(item)
 
     def submit(self, item: Any) -> None:
-        self._held += 1
+        if self.closed:  # by the source, while it made the item
+            return
         try:
             request = self._start(item, callback=None)
         except Exception as error:
             if self._engine.closed:
                 self.fail(error)
                 return
+            self._held += 1
             self._done.append((item, Failure(error)))
             self._tell()
             return
+        if self.closed:  # by the item, while it was looked at
+            request.cancel()
+            return
+        self._held += 1
         request.group = self
         self._under_way[request] = item
         if self._ordered:

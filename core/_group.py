@@ -347,7 +347,7 @@ class Group(Request[Any]):
         engine = self._home.engine
         if engine is not None and request.engine not in (engine, None):
             raise ValueError(f"{request!r} belongs to another engine")
-        above: Any = self if isinstance(request, Group) else None
+        above: Any = self if isinstance(request, Group) and (request is self or request.busy) else None
         while above is not None:
             if above is request:
                 raise ValueError(f"{request!r} {'would be in itself' if above is self else 'has this group in it'}")

@@ -6,7 +6,7 @@ then nothing of them exists but what is here: cancelled, they never ran.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
@@ -93,9 +93,11 @@ class Held(Request[T]):
         """Become a request of the engine; what is wrong with the arguments is the result."""
         try:
             request = self._submitter.queue(self._number, None, *self._arguments)
-        except Exception as error:
+        except BaseException as error:
             self._outcome = Outcome("failed", error=error.with_traceback(None))
             self._tell()
+            if not isinstance(error, Exception):
+                raise
             return
         self._request = request
         self._arguments = ()
@@ -196,24 +198,38 @@ class Waiting(Home):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        self._queue: deque[Held[Any]] = deque()
+        self._queue: OrderedDict[Held[Any], None] = OrderedDict()
 
     def append(self, held: Held[Any]) -> None:
-        self._queue.append(held)
+        self._queue[held] = None
 
     def remove(self, held: Held[Any]) -> None:
-        if held in self._queue:
-            self._queue.remove(held)
+        self._queue.pop(held, None)
+
+    def _pop(self) -> Held[Any]:
+        return self._queue.popitem(last=False)[0]
 
     def submit(self) -> None:
         """Submit as many as there is room for: what the engine calls when there is some."""
+        failure = None
         while self._queue and (engine := self.engine) is not None and not engine.full:
-            self._queue.popleft().submit()
+            try:
+                self._pop().submit()
+            except BaseException as error:  # an interruption: without the others nobody might ever come again
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
     def end(self) -> None:
         """Take all of them back."""
+        failure = None
         while self._queue:
-            self._queue.popleft().never_run()
+            try:
+                self._pop().never_run()
+            except BaseException as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
 
 
 def waiting_of(engine: Engine) -> Waiting | None:

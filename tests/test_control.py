@@ -161,9 +161,11 @@ def test_what_must_run_is_never_held(limited, pool, pipe):
         limited.nop()
         request = submitter(CLOSE, fd)
         assert request.state == "queued"
-        number = submitter(FLOCK, pipe[0], fcntl.LOCK_UN)[1]  # the table's class counts, not that of the arguments
-    assert number == FLOCK
+        unlocking = submitter(FLOCK, pipe[0], fcntl.LOCK_UN)
+        assert unlocking.state == "queued"
+        assert submitter(FLOCK, pipe[0], fcntl.LOCK_SH)[1] == FLOCK
     assert run(limited, request) is None
+    assert run(limited, unlocking) is None
 
 
 def test_what_is_queued_is_never_held(limited, pool):

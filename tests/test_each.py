@@ -1093,3 +1093,33 @@ def test_a_change_in_the_callback_colour_is_waited_for(engine, fifo):
     assert group.cancel() is False
     fifo.let_go()
     finish(engine, group)
+
+
+@on_loops
+async def test_what_the_source_makes_after_it_has_closed_the_each_is_not_begun(aio, tmp_path):
+    (tmp_path / "f").touch()
+
+    async def source():
+        each.close()
+        yield tmp_path / "f"
+
+    def plain():
+        each.close()
+        yield tmp_path / "f"
+
+    for make in (source, plain):
+        each = aio.each(aio.unlink, make())
+        assert [pair async for pair in each] == []
+        assert (tmp_path / "f").exists()
+
+
+@on_loops
+async def test_an_interruption_while_an_item_is_looked_at_takes_no_room(aio, tmp_path):
+    class Interrupts:
+        def __fspath__(self):
+            raise KeyboardInterrupt
+
+    each = aio.each(aio.stat, [Interrupts(), tmp_path], limit=1)
+    with pytest.raises(KeyboardInterrupt):
+        await anext(each)
+    assert (await anext(each))[0] == tmp_path

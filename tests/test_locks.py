@@ -124,7 +124,7 @@ def test_a_lock_of_another_process_is_waited_for(engine, pool, path, opened, nam
         assert answer == "locked"
         request = getattr(engine, name)(opened(), LOCK_EX)
         until_set_aside(pool)
-        assert request.state == "queued"
+        assert request.state in ("queued", "running")  # it may just be tried again
     assert run(engine, request) is None
 
 
@@ -211,7 +211,7 @@ def test_who_waits_for_a_lock_holds_no_worker(engine, pool, opened, name):
     until_set_aside(pool)
     for _ in range(10):
         assert run(engine, engine.nop()) is None
-    assert request.state == "queued"
+    assert request.state in ("queued", "running")  # it may just be tried again
     run(engine, lock(first, LOCK_UN))
     assert run(engine, request) is None
 
@@ -222,9 +222,10 @@ def test_many_who_wait_need_no_threads(engine, pool, opened):
     run(engine, engine.flock(first, LOCK_EX))
     requests = [engine.flock(opened(), LOCK_SH) for _ in range(100)]
     until_set_aside(pool, 100)
-    assert pool.nthreads <= 2
+    assert pool.nthreads <= 3  # with one that watches the time
     assert run(engine, engine.nop()) is None
-    assert (engine.nreqs, engine.nready, engine.npending) == (100, 100, 0)
+    assert (engine.nreqs, engine.npending) == (100, 0)
+    assert engine.nready >= 98  # some may just be tried again
     run(engine, engine.flock(first, LOCK_UN))
     for request in requests:
         assert run(engine, request) is None
@@ -585,3 +586,36 @@ def test_the_exit_does_not_wait_for_a_waiting_lock(backend, path, set_aside):
         timeout=30,
         check=True,
     )
+
+
+def test_who_waits_does_not_lock_another_file_that_got_the_descriptor(engine, opened, path, tmp_path):
+    holder, waiter = opened(), opened()
+    run(engine, engine.flock(holder, LOCK_EX))
+    request = engine.flock(waiter, LOCK_EX)
+    until_set_aside(engine.pool)
+    (tmp_path / "other").write_bytes(b"")
+    other = os.open(tmp_path / "other", os.O_RDWR)
+    os.dup2(other, waiter)  # as a close and an open in other threads would
+    with pytest.raises(OSError, match="Bad file") as caught:
+        run(engine, request)
+    assert caught.value.errno == errno.EBADF
+    again = os.open(tmp_path / "other", os.O_RDWR)
+    fcntl.flock(again, LOCK_EX | LOCK_NB)
+    os.close(again)
+    os.close(other)
+
+
+@loops.on_loops
+async def test_a_lock_is_given_back_though_the_engine_is_full(aio, path):
+    engine = aio.current().engine
+    first, second = os.open(path, os.O_RDWR), os.open(path, os.O_RDWR)
+    engine.max_outstanding = 1
+    await aio.flock(first, LOCK_EX)
+    waiting = asyncio.ensure_future(aio.flock(second, LOCK_EX))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(LIMIT):
+        await aio.flock(first, LOCK_UN)
+        await waiting
+    engine.max_outstanding = 0
+    await aio.close(first)
+    await aio.close(second)

@@ -19,6 +19,7 @@ from loops import on_loops
 import anyaio.blocking
 from anyaio._composite import move
 from anyaio._composites.content import STEP
+from anyaio._composites.transplant import remove
 
 aio = loops.aio
 loop_factory = loops.loop_factory
@@ -429,3 +430,20 @@ def test_the_callback_gets_the_request(engine, src, other):
     request = engine.move(src, other / "dst", seen.append)
     engine.flush()
     assert (seen, request.result()) == ([request], None)
+
+
+def test_what_vanished_from_an_unfinished_copy_is_not_looked_for_beside_it(engine, tmp_path):
+    for name in ("docs/x", "zed/y", "top"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("precious")
+    listed = [b"/docs", b"x", b"..", b"/zed", b"y", b"..", b"top"]
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for made in ([], ["zed"], ["docs"]):  # of what was listed
+            for name in made:
+                (tmp_path / "copy" / name).mkdir(parents=True)
+            call(engine, Recorder(), remove, folder, b"copy", listed, "copy", unfinished=True)
+            assert not (tmp_path / "copy").exists()
+    finally:
+        os.close(folder)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["docs", "top", "x", "y", "zed"]

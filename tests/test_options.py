@@ -526,3 +526,38 @@ def test_a_front_end_that_has_held_requests_leaves_no_cycle(backend, pool, tmp_p
     finally:
         gc.enable()
     spin(lambda: pool.nthreads == 0)
+
+
+def poll_until(engine, request):
+    while request.state != "done":
+        assert engine.wait(10), f"{request!r} did not end"
+        engine.poll()
+
+
+@pytest.mark.blocks_loop("it polls by hand")
+@on_loops
+async def test_an_interruption_while_one_is_submitted_strands_no_other(aio):
+    class Interrupts:
+        def __fspath__(self):
+            raise KeyboardInterrupt
+
+    engine = aio.current().engine
+    engine.max_outstanding = 1
+    first = asyncio.ensure_future(aio.busy(0.02))
+    await asyncio.sleep(0)
+    held = [hold(engine.submitter(), STAT, path, None, True) for path in (Interrupts(), ".")]
+    with pytest.raises(KeyboardInterrupt):
+        poll_until(engine, held[0])
+    await first
+    poll_until(engine, held[1])
+    assert held[1].result().st_ino == os.stat(".").st_ino
+    with pytest.raises(KeyboardInterrupt):
+        held[0].result()
+
+
+def test_thousands_that_are_held_are_cancelled_in_no_time(engine):
+    engine.max_outstanding = 1
+    engine.busy(0.01)
+    requests = [hold(engine.submitter(), NOP) for _ in range(20_000)]
+    assert all(request.cancel() for request in reversed(requests))
+    engine.flush()

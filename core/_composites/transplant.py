@@ -275,13 +275,13 @@ async def remove(
 ) -> None:
     """Remove *name*, and in it what is *listed*: nothing else, so that what is not is an error.
 
-    If it is *unfinished*, the last entry may be missing, and directories may lack the right to change them.
+    If it is *unfinished*, entries may be missing, and directories may lack the right to change them.
     """
     walk = Descent(steps, folder)
 
     async def down(name: bytes) -> None:
         if unfinished:
-            await steps.chmod(name, 0o700, dir_fd=walk.fd)
+            await steps.chmod(name, 0o700, dir_fd=walk.fd, follow_symlinks=False)
         await walk.down(name)
 
     async def up() -> None:
@@ -290,8 +290,12 @@ async def remove(
         with naming(walk.path(path, name)):
             await steps.rmdir(name, dir_fd=walk.fd)
 
+    missing = 0  # levels below a directory that is not there: what is listed in it would be looked for beside it
     try:
         for entry in [name] if listed is None else [b"/" + name, *listed]:
+            if missing:
+                missing += -1 if entry == UP else entry.startswith(b"/")
+                continue
             try:
                 if entry == UP:
                     await up()
@@ -304,6 +308,7 @@ async def remove(
             except FileNotFoundError:
                 if not unfinished:
                     raise
+                missing = int(entry.startswith(b"/"))
         while walk.names:
             await up()
     finally:

@@ -50,6 +50,22 @@ is_taken(int error)
 #endif
 }
 
+/* Was the descriptor closed while its request waited, and is it another file's now? */
+static bool
+is_another(struct request *request)
+{
+    struct file_id now, then;
+
+    if (!request->waited || !ops_file(request, &now))
+        return false; /* the call tells the error */
+    then = ops_lock_file(request);
+    if (now.device == then.device && now.inode == then.inode)
+        return false;
+    request->error = EBADF;
+    request->set_aside = false;
+    return true;
+}
+
 static void
 end_attempt(struct request *request, int result)
 {
@@ -74,7 +90,8 @@ end_attempt(struct request *request, int result)
 void
 run_flock(struct request *request)
 {
-    end_attempt(request, flock(request->fd[0], (int)request->n[0] | LOCK_NB));
+    if (!is_another(request))
+        end_attempt(request, flock(request->fd[0], (int)request->n[0] | LOCK_NB));
 }
 
 /* Where the range starts is settled when the lock is first tried: it must be the same when it is given back. */
@@ -123,6 +140,8 @@ lock_range(struct request *request, int operation)
 void
 run_lockf(struct request *request)
 {
+    if (is_another(request))
+        return;
     settle_start(request);
     end_attempt(request, lock_range(request, (int)request->n[0]));
 }

@@ -2,6 +2,9 @@
 #include "native.h"
 
 #include <structmember.h>
+#include <sys/file.h>
+
+#include "ops.h"
 
 static const struct options default_options = { .patience = 5.0, .priority = 0 };
 
@@ -111,18 +114,32 @@ static const uint8_t classes[OP_COUNT] = {
 #undef OPS_ROW
 };
 
-/* Shall the front end wait before it submits? What must run is submitted in any case. */
-static bool
-holds(const struct submitter *self, PyObject *number)
+/* Of what the caller gave, which may be anything. */
+static long
+as_long(PyObject *number)
 {
-    long op;
+    long value = PyLong_Check(number) ? PyLong_AsLong(number) : -1;
 
-    if (self->hold == NULL || !engine_full(self->engine) || !PyLong_Check(number))
-        return false;
-    op = PyLong_AsLong(number);
-    if (op == -1)
+    if (value == -1)
         PyErr_Clear();
-    return op >= 0 && op < OP_COUNT && classes[op] != CLASS_MUST;
+    return value;
+}
+
+/* Shall the front end wait before it submits? What must run is submitted in any case: so is unlocking. */
+static bool
+holds(const struct submitter *self, PyObject *const *arguments, Py_ssize_t count)
+{
+    long op, lock;
+
+    if (self->hold == NULL || !engine_full(self->engine))
+        return false;
+    op = as_long(arguments[0]);
+    if (op < 0 || op >= OP_COUNT || classes[op] == CLASS_MUST)
+        return false;
+    if (!ops_is_lock((enum op)op) || count < 3)
+        return true;
+    lock = as_long(arguments[2]);
+    return lock < 0 || !(lock & LOCK_UN);
 }
 
 static PyObject *
@@ -145,7 +162,7 @@ submitter_call(struct submitter *self, PyObject *const *arguments, size_t count_
         PyErr_SetString(PyExc_TypeError, "submit takes an operation and its arguments by position");
         return NULL;
     }
-    if (holds(self, arguments[0]))
+    if (holds(self, arguments, count))
         return call_hold(self, arguments, count);
     return (PyObject *)submit(self->engine, self->options, arguments[0], Py_None, arguments + 1, count - 1);
 }

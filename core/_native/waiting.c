@@ -1,8 +1,9 @@
 /* Requests that wait for a lock which another holds: flock(2), fcntl(2).
  *
- * They hold no worker. Each attempt is one that does not wait; who does not get the lock is set aside, in the order of
- * arrival, and all of them are tried again at each tick, and those for one file at once when this pool has given a lock of
- * it back, or closed a descriptor of it. They are no outstanding changes: nobody waits for them at exit.
+ * They hold no worker. Each attempt is one that does not wait; who does not get the lock is set aside. All of them are
+ * tried again at each tick, and those for one file at once when this pool has given a lock of it back, or closed a
+ * descriptor of it: in the order in which they were set aside, but several workers may do that side by side. They are no
+ * outstanding changes: nobody waits for them at exit.
  */
 #define _GNU_SOURCE
 #include "clock.h"

@@ -9,6 +9,7 @@ more than a tick.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -64,6 +65,8 @@ class LockJob(Job):
     def attempt(self) -> None:
         """Lock or unlock; if another has the lock, raise Taken or, if it does not wait for that, an OSError."""
         name = self.plan.operation.name
+        if self.file is not None and _file(self.arguments[0]) != self.file:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))  # it was closed, and is another file's now
         self.arguments = settled(name, self.arguments)
         if not self.waits:
             self.plan.call(self.arguments)
