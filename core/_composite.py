@@ -10,6 +10,12 @@ from collections.abc import Callable, Coroutine, Iterable
 from stat import S_ISDIR
 from typing import TYPE_CHECKING, Any, AnyStr, TypeVar
 
+from ._composites import budget
+from ._composites import copy as copying
+from ._composites import move as moving
+from ._composites.preserve import read_words
+from ._composites.rmtree import remove_tree
+from ._composites.target import Place
 from ._opcodes import LSTAT
 from ._scope import batch
 from ._types import AnyPath, StrOrBytesPath
@@ -91,11 +97,8 @@ async def rmtree(
     File systems mounted in the tree are emptied. However deep it is, it takes some 40 descriptors at most; many at once
     wait for each other rather than take more than half of what the process may have.
     """
-    from ._composites.budget import RMTREE, descriptors
-    from ._composites.rmtree import remove_tree
-
     check_callable("rmtree: on_error", on_error)
-    async with descriptors(steps.engine, RMTREE):
+    async with budget.descriptors(steps.engine, budget.RMTREE):
         await remove_tree(steps, path, ignore_errors, on_error, dir_fd)
 
 
@@ -130,15 +133,10 @@ async def copy(
     copy. A FIFO as *src* is read to its end; until somebody opens it for writing, that holds a worker. Nothing is
     forced to the disk: see `fsync` and `pathsync`.
     """
-    from ._composites import copy as module
-    from ._composites.budget import COPY, descriptors
-    from ._composites.preserve import read_words
-    from ._composites.target import Place
-
     words = read_words(preserve)
     check_callable("copy: progress", progress)
-    async with descriptors(steps.engine, COPY):
-        await module.copy(
+    async with budget.descriptors(steps.engine, budget.COPY):
+        await copying.copy(
             steps,
             Place(src, src_dir_fd),
             Place(dst, dst_dir_fd),
@@ -169,10 +167,6 @@ async def move(
     *progress* is called with the bytes done and in all, as in `copy`; not for a rename. Cancelled while it removes
     the source, the copy stays as well.
     """
-    from ._composites import move as module
-    from ._composites.budget import MOVE, descriptors
-    from ._composites.target import Place
-
     check_callable("move: progress", progress)
-    async with descriptors(steps.engine, MOVE):
-        await module.move(steps, Place(src, src_dir_fd), Place(dst, dst_dir_fd), progress=progress)
+    async with budget.descriptors(steps.engine, budget.MOVE):
+        await moving.move(steps, Place(src, src_dir_fd), Place(dst, dst_dir_fd), progress=progress)

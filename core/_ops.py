@@ -52,6 +52,7 @@ from ._table import public_operations as public_operations
 from ._types import AnyPath, ReadableBuffer, StrOrBytesPath
 
 LOCK_UN = 8  # <sys/file.h>; `fcntl` is an operation here
+COPY_STEP = 16 << 20  # bytes that are copied before a cancellation is looked for
 
 
 def libc() -> ModuleType:
@@ -212,6 +213,16 @@ def copy_file_range(
     from ._python.paths import copy_range
 
     return copy_range(src, dst, count, offset_src, offset_dst)
+
+
+@operation("change")
+def _copy_range(src: Fd, dst: Fd, offset: Offset, count: Size) -> int:
+    """Copy *count* bytes of *src*, from *offset* on, to *dst*'s position, and return how many went.
+
+    In one job, but of several calls of copy_file_range(2): cancelled, it stops between two. For `copy`, and not among
+    the colours' functions.
+    """
+    return os.copy_file_range(src, dst, min(count, COPY_STEP), offset)
 
 
 @operation("change")

@@ -413,6 +413,7 @@ def test_failing_at_any_step_it_leaves_the_source_or_the_whole_copy(engine, tmp_
 # ---- the colours ----
 
 
+@pytest.mark.blocks_loop("it looks at both trees in the loop's thread")
 @on_loops
 async def test_it_is_awaited_in_asyncio(aio, tree, other):
     before = snapshot(tree)

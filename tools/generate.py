@@ -156,7 +156,8 @@ def read_imports(text: str) -> dict[str, str]:
             found.update({alias.name: f"import {alias.name}" for alias in node.names})
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
-            found.update({alias.name: f"from {module} import {alias.name}" for alias in node.names})
+            plain = [alias for alias in node.names if alias.asname in (None, alias.name)]
+            found.update({alias.name: f"from {module} import {alias.name}" for alias in plain})
     return found
 
 

@@ -13,6 +13,10 @@ from contextlib import contextmanager
 from stat import S_ISREG
 from typing import TYPE_CHECKING, TypeAlias
 
+from .._opcodes import _COPY_RANGE
+from .._request import Request
+from .._strand import suspend
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
 Progress: TypeAlias = Callable[[int, int], object]
 
 STEP = 16 << 20
+FOR_EVER = 1 << 62  # bytes
 BLOCK = 256 << 10  # of a read, whose bytes come to Python
 FICLONE = 0x40049409  # <linux/fs.h>
 
@@ -101,7 +106,9 @@ class Transfer:
         if not S_ISREG(status.st_mode):
             self.ways = [self.stream]
         elif plain and self.size:
-            self.ways = [self.copy_file_range, self.sendfile, self.read_and_write]
+            self.ways = [self.copy_range, self.sendfile, self.read_and_write]
+        # Who is told nothing needs no step: a worker looks for a cancellation after each STEP by itself.
+        self.at_once = STEP if progress is not None else FOR_EVER
 
     async def clone(self) -> bool:
         """Have the target share the source's blocks; False if the file system cannot."""
@@ -130,7 +137,7 @@ class Transfer:
                 await self.copy_rest()
                 return
             while self.position < hole:
-                if not await self.copy_some(min(STEP, hole - self.position)):
+                if not await self.copy_some(min(self.at_once, hole - self.position)):
                     return  # it was cut meanwhile
         size = (await self.steps.fstat(self.source)).st_size
         if size > self.position:
@@ -157,7 +164,7 @@ class Transfer:
 
     async def copy_rest(self) -> None:
         """Copy all that follows."""
-        while await self.copy_some(STEP):
+        while await self.copy_some(self.at_once):
             pass
 
     async def copy_some(self, count: int) -> int:
@@ -183,11 +190,12 @@ class Transfer:
             self.ways.pop(0)
         return await self.ways[0](count)
 
-    async def copy_file_range(self, count: int) -> int:
-        return await self.steps.copy_file_range(self.source, self.target, count, self.position)
+    async def copy_range(self, count: int) -> int:
+        answer: int | Request[int] = self.steps.submit(_COPY_RANGE, self.source, self.target, self.position, count)
+        return await suspend(answer) if isinstance(answer, Request) else answer
 
     async def sendfile(self, count: int) -> int:
-        return await self.steps.sendfile(self.target, self.source, self.position, count)
+        return await self.steps.sendfile(self.target, self.source, self.position, min(count, STEP))
 
     async def read_and_write(self, count: int) -> int:
         return await self.write_all(await self.steps.pread(self.source, min(count, BLOCK), self.position))

@@ -126,7 +126,7 @@ class Copying:
         try:
             status = await steps.fstat(fd)
             if is_same(status, self.status):
-                raise same_file(self.src, dst)
+                raise same_file(self.src.path, dst.path)
             plain = S_ISREG(status.st_mode)
             if plain and status.st_size:
                 with naming(dst.path):
@@ -235,7 +235,7 @@ async def refuse_link(steps: Steps, src: Place, status: os.stat_result, target: 
     except OSError:  # it leads nowhere
         followed = status
     if is_same(status, target.found) or is_same(followed, target.status):
-        raise same_file(src, target.dst)
+        raise same_file(src.path, target.dst.path)
     fail(errno.EEXIST, target.dst.path)
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from stat import S_ISDIR
 from typing import TYPE_CHECKING
 
 from .._request import Cancelled
 from .content import Progress, naming
-from .target import Place, commit, fail, is_same, new_name
+from .target import Place, commit, fail, is_same, new_name, same_file
 from .transplant import Transplant, remove
 
 if TYPE_CHECKING:
@@ -116,7 +115,7 @@ class Moving:
             except FileNotFoundError:
                 return
         if is_same(status, existing):  # by way of two mounts: the source to be removed would be the copy
-            raise shutil.SameFileError(f"{src!r} and {dst!r} are the same file")
+            raise same_file(src, dst)
         if is_directory and not S_ISDIR(existing.st_mode):
             fail(errno.ENOTDIR, dst)
         if not is_directory and S_ISDIR(existing.st_mode):

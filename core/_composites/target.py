@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from stat import S_ISDIR, S_ISLNK
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -36,8 +35,10 @@ def is_same(status: os.stat_result, other: os.stat_result | None) -> bool:
     return other is not None and (status.st_dev, status.st_ino) == (other.st_dev, other.st_ino)
 
 
-def same_file(src: Place, dst: Place) -> shutil.SameFileError:
-    return shutil.SameFileError(f"{src.path!r} and {dst.path!r} are the same file")
+def same_file(src: StrOrBytesPath, dst: StrOrBytesPath) -> OSError:
+    import shutil  # which takes long to import, and is there for this alone
+
+    return shutil.SameFileError(f"{src!r} and {dst!r} are the same file")
 
 
 class Target:
@@ -85,7 +86,7 @@ class Target:
     def check(self, src: Place, status: os.stat_result) -> None:
         """Refuse what must not be touched."""
         if is_same(status, self.status):
-            raise same_file(src, self.dst)
+            raise same_file(src.path, self.dst.path)
         if not self.name or (self.status is not None and S_ISDIR(self.status.st_mode)):
             fail(errno.EISDIR, self.dst.path)
 

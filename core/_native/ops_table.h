@@ -19,6 +19,7 @@
     ROW(PWRITEV, pwritev, CLASS_CHANGE, "fWoi", RESULT_INT, "fd buffers offset flags") \
     ROW(SENDFILE, sendfile, CLASS_CHANGE, "ffOz", RESULT_INT, "out_fd in_fd offset count") \
     ROW(COPY_FILE_RANGE, copy_file_range, CLASS_CHANGE, "ffzOO", RESULT_INT, "src dst count offset_src offset_dst") \
+    ROW(_COPY_RANGE, _copy_range, CLASS_CHANGE, "ffoz", RESULT_INT, "src dst offset count") \
     ROW(SPLICE, splice, CLASS_CHANGE, "ffzOOu", RESULT_INT, "src dst count offset_src offset_dst flags") \
     ROW(TEE, tee, CLASS_CHANGE, "ffzu", RESULT_INT, "src dst count flags") \
     ROW(READAHEAD, readahead, CLASS_LOOK, "foz", RESULT_NONE, "fd offset count") \
@@ -77,6 +78,6 @@
     ROW(MLOCK, mlock, CLASS_CHANGE, "DoO", RESULT_NONE, "buffer offset length") \
     ROW(MLOCKALL, mlockall, CLASS_CHANGE, "i", RESULT_NONE, "flags")
 
-#define OPS_FINGERPRINT "ab13318839eda4bb"
+#define OPS_FINGERPRINT "b76aea5ef7fdcf24"
 
 #endif

@@ -385,6 +385,31 @@ splice_or_tee(struct request *request, unsigned flags)
 #endif
 
 void
+run__copy_range(struct request *request)
+{
+#ifdef __linux__
+    const int64_t step = 16 << 20; /* bytes that are copied before a cancellation is looked for */
+    off_t offset = request->n[0];
+    int64_t left = request->n[1];
+
+    while (left > 0 && pool_wanted(request)) {
+        ssize_t moved = copy_file_range(request->fd[0], &offset, request->fd[1], NULL, (size_t)(left < step ? left : step), 0);
+
+        if (moved < 0 && request->value == 0)
+            request->error = errno;
+        if (moved <= 0)
+            return; /* the next one tells the error */
+        request->value += moved;
+        left -= moved;
+    }
+    if (left > 0 && request->value == 0)
+        request->error = ECANCELED;
+#else
+    ops_not_here(request);
+#endif
+}
+
+void
 run_splice(struct request *request)
 {
 #ifdef SPLICE_F_NONBLOCK
