@@ -41,7 +41,7 @@ def plant(folder: str, files: int) -> None:
         os.close(os.open(f"{inside}/{number}", os.O_CREAT | os.O_WRONLY, 0o600))
 
 
-def side(remove: Callable[[str], None]) -> Callable[[Options], Result]:
+def side(remove: Callable[[str], object]) -> Callable[[Options], Result]:
     def run(options: Options) -> Result:
         folder = tempfile.mkdtemp(dir=options.folder)
         plant(folder, options.operations)
@@ -56,7 +56,11 @@ def side(remove: Callable[[str], None]) -> Callable[[Options], Result]:
     return run
 
 
-SIDES = {"anyaio": remove_by_anyaio, "shutil": shutil.rmtree, "rm -rf": remove_by_rm}
+SIDES: dict[str, Callable[[str], object]] = {
+    "anyaio": remove_by_anyaio,
+    "shutil": shutil.rmtree,
+    "rm -rf": remove_by_rm,
+}
 
 
 def rows(sides: Medians) -> list[Row]:

@@ -155,7 +155,7 @@ class Flow(Request[Any]):
         self._cancelled = False
         self._draining = False  # `result` is only the news that nothing is under way any more
         self._outcome: Outcome | None = None
-        self.closed = False
+        self.closed: bool = False
 
     # ---- the source's side ----
 
