@@ -814,10 +814,10 @@ def removexattr(
 
 
 @overload
-def listdir(path: str | os.PathLike[str] | int | None = ..., *, dir_fd: int | None = None) -> list[str]: ...
+def listdir(path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None) -> list[str]: ...
 @overload
 def listdir(path: bytes | os.PathLike[bytes], *, dir_fd: int | None = None) -> list[bytes]: ...
-def listdir(path: StrOrBytesPath | int | None = ".", *, dir_fd: int | None = None) -> list[str] | list[bytes]:
+def listdir(path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None) -> list[str] | list[bytes]:
     """Return the names in a directory, without "." and "..", in the kernel's order.
 
     A descriptor (O_PATH too) is opened anew, so that two readers of one do not take each other's entries.
@@ -832,7 +832,7 @@ def listdir(path: StrOrBytesPath | int | None = ".", *, dir_fd: int | None = Non
 
 @overload
 def scandir(
-    path: str | os.PathLike[str] | int | None = ...,
+    path: str | os.PathLike[str] | int = ...,
     *,
     order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
     stat: bool = False,
@@ -851,7 +851,7 @@ def scandir(
     dir_fd: int | None = None,
 ) -> list[DirEntry[bytes]]: ...
 def scandir(
-    path: StrOrBytesPath | int | None = ".",
+    path: StrOrBytesPath | int = ".",
     *,
     order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
     stat: bool = False,

@@ -670,10 +670,10 @@ class BlockingOps:
             del result
 
     @overload
-    def listdir(self, path: str | os.PathLike[str] | int | None = ..., *, dir_fd: int | None = None) -> list[str]: ...
+    def listdir(self, path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None) -> list[str]: ...
     @overload
     def listdir(self, path: bytes | os.PathLike[bytes], *, dir_fd: int | None = None) -> list[bytes]: ...
-    def listdir(self, path: StrOrBytesPath | int | None = ".", *, dir_fd: int | None = None) -> list[str] | list[bytes]:
+    def listdir(self, path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None) -> list[str] | list[bytes]:
         """Return the names in a directory, without "." and "..", in the kernel's order.
 
         A descriptor (O_PATH too) is opened anew, so that two readers of one do not take each other's entries.
@@ -687,7 +687,7 @@ class BlockingOps:
     @overload
     def scandir(
         self,
-        path: str | os.PathLike[str] | int | None = ...,
+        path: str | os.PathLike[str] | int = ...,
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
         stat: bool = False,
@@ -708,7 +708,7 @@ class BlockingOps:
     ) -> list[DirEntry[bytes]]: ...
     def scandir(
         self,
-        path: StrOrBytesPath | int | None = ".",
+        path: StrOrBytesPath | int = ".",
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
         stat: bool = False,

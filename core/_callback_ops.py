@@ -644,7 +644,7 @@ class CallbackOps:
     @overload
     def listdir(
         self,
-        path: str | os.PathLike[str] | int | None = ...,
+        path: str | os.PathLike[str] | int = ...,
         callback: Callable[[Request[list[str]]], object] | None = None,
         *,
         dir_fd: int | None = None,
@@ -659,7 +659,7 @@ class CallbackOps:
     ) -> Request[list[bytes]]: ...
     def listdir(
         self,
-        path: StrOrBytesPath | int | None = ".",
+        path: StrOrBytesPath | int = ".",
         callback: Callable[[Request[Any]], object] | None = None,
         *,
         dir_fd: int | None = None,
@@ -673,7 +673,7 @@ class CallbackOps:
     @overload
     def scandir(
         self,
-        path: str | os.PathLike[str] | int | None = ...,
+        path: str | os.PathLike[str] | int = ...,
         callback: Callable[[Request[list[DirEntry[str]]]], object] | None = None,
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
@@ -696,7 +696,7 @@ class CallbackOps:
     ) -> Request[list[DirEntry[bytes]]]: ...
     def scandir(
         self,
-        path: StrOrBytesPath | int | None = ".",
+        path: StrOrBytesPath | int = ".",
         callback: Callable[[Request[Any]], object] | None = None,
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",

@@ -475,12 +475,12 @@ class FutureOps:
 
     @overload
     def listdir(
-        self, path: str | os.PathLike[str] | int | None = ..., *, dir_fd: int | None = None
+        self, path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None
     ) -> Awaitable[list[str]]: ...
     @overload
     def listdir(self, path: bytes | os.PathLike[bytes], *, dir_fd: int | None = None) -> Awaitable[list[bytes]]: ...
     def listdir(
-        self, path: StrOrBytesPath | int | None = ".", *, dir_fd: int | None = None
+        self, path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None
     ) -> Awaitable[list[str] | list[bytes]]:
         """Return the names in a directory, without "." and "..", in the kernel's order.
 
@@ -491,7 +491,7 @@ class FutureOps:
     @overload
     def scandir(
         self,
-        path: str | os.PathLike[str] | int | None = ...,
+        path: str | os.PathLike[str] | int = ...,
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
         stat: bool = False,
@@ -512,7 +512,7 @@ class FutureOps:
     ) -> Awaitable[list[DirEntry[bytes]]]: ...
     def scandir(
         self,
-        path: StrOrBytesPath | int | None = ".",
+        path: StrOrBytesPath | int = ".",
         *,
         order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
         stat: bool = False,

@@ -79,4 +79,4 @@ MTOUCH: Final = 70
 MLOCK: Final = 71
 MLOCKALL: Final = 72
 
-FINGERPRINT: Final = "b76aea5ef7fdcf24"  # of the table that they belong to
+FINGERPRINT: Final = "3a7f569cf00c3c79"  # of the table that they belong to

@@ -572,7 +572,7 @@ def removexattr(path: PathOrFd, attribute: Attribute, *, follow_symlinks: Truth 
 
 
 @overload
-def listdir(path: str | os.PathLike[str] | int | None = ..., *, dir_fd: DirFd = None) -> list[str]: ...
+def listdir(path: str | os.PathLike[str] | int = ..., *, dir_fd: DirFd = None) -> list[str]: ...
 @overload
 def listdir(path: bytes | os.PathLike[bytes], *, dir_fd: DirFd = None) -> list[bytes]: ...
 @operation("look")
@@ -586,7 +586,7 @@ def listdir(path: AnyPathOrFd = ".", *, dir_fd: DirFd = None) -> list[str] | lis
 
 @overload
 def scandir(
-    path: str | os.PathLike[str] | int | None = ...,
+    path: str | os.PathLike[str] | int = ...,
     *,
     order: Order = "kernel",
     stat: Truth = False,

@@ -27,7 +27,7 @@ KINDS = {
     "StrOrBytesPath": Kind("p", "StrOrBytesPath"),
     "AnyPath[AnyStr]": Kind("p", "AnyPath[AnyStr]"),
     "PathOrFd": Kind("P", "StrOrBytesPath | int"),
-    "AnyPathOrFd": Kind("Q", "StrOrBytesPath | int | None"),
+    "AnyPathOrFd": Kind("P", "StrOrBytesPath | int"),
     "PathOrFdOrNone": Kind("Q", "StrOrBytesPath | int | None"),
     "Attribute": Kind("x", "StrOrBytesPath"),
     "Int": Kind("i", "int"),
@@ -52,7 +52,7 @@ KINDS = {
 Fd: TypeAlias = int
 DirFd: TypeAlias = "int | None"  # None: relative paths start at the current directory
 PathOrFd: TypeAlias = "StrOrBytesPath | int"
-AnyPathOrFd: TypeAlias = "StrOrBytesPath | int | None"  # None: the current directory
+AnyPathOrFd: TypeAlias = "StrOrBytesPath | int"
 PathOrFdOrNone: TypeAlias = "StrOrBytesPath | int | None"  # None: the current directory
 Attribute: TypeAlias = "StrOrBytesPath"  # encoded as a path is, but no filename of an OSError
 Int: TypeAlias = int

@@ -819,10 +819,10 @@ async def removexattr(
 
 
 @overload
-async def listdir(path: str | os.PathLike[str] | int | None = ..., *, dir_fd: int | None = None) -> list[str]: ...
+async def listdir(path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None) -> list[str]: ...
 @overload
 async def listdir(path: bytes | os.PathLike[bytes], *, dir_fd: int | None = None) -> list[bytes]: ...
-async def listdir(path: StrOrBytesPath | int | None = ".", *, dir_fd: int | None = None) -> list[str] | list[bytes]:
+async def listdir(path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None) -> list[str] | list[bytes]:
     """Return the names in a directory, without "." and "..", in the kernel's order.
 
     A descriptor (O_PATH too) is opened anew, so that two readers of one do not take each other's entries.
@@ -837,7 +837,7 @@ async def listdir(path: StrOrBytesPath | int | None = ".", *, dir_fd: int | None
 
 @overload
 async def scandir(
-    path: str | os.PathLike[str] | int | None = ...,
+    path: str | os.PathLike[str] | int = ...,
     *,
     order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
     stat: bool = False,
@@ -856,7 +856,7 @@ async def scandir(
     dir_fd: int | None = None,
 ) -> list[DirEntry[bytes]]: ...
 async def scandir(
-    path: StrOrBytesPath | int | None = ".",
+    path: StrOrBytesPath | int = ".",
     *,
     order: Literal["kernel", "dirs_first", "stat", "dirs_first+stat"] = "kernel",
     stat: bool = False,

@@ -54,8 +54,8 @@
     ROW(LISTXATTR, listxattr, CLASS_LOOK, "Qbd", RESULT_ATTRIBUTES, "path follow_symlinks dir_fd") \
     ROW(SETXATTR, setxattr, CLASS_CHANGE, "PxDibd", RESULT_NONE, "path attribute value flags follow_symlinks dir_fd") \
     ROW(REMOVEXATTR, removexattr, CLASS_CHANGE, "Pxbd", RESULT_NONE, "path attribute follow_symlinks dir_fd") \
-    ROW(LISTDIR, listdir, CLASS_LOOK, "Qd", RESULT_NAMES, "path dir_fd") \
-    ROW(SCANDIR, scandir, CLASS_LOOK, "Qcbbbd", RESULT_ENTRIES, "path order stat follow_symlinks resolve dir_fd") \
+    ROW(LISTDIR, listdir, CLASS_LOOK, "Pd", RESULT_NAMES, "path dir_fd") \
+    ROW(SCANDIR, scandir, CLASS_LOOK, "Pcbbbd", RESULT_ENTRIES, "path order stat follow_symlinks resolve dir_fd") \
     ROW(READLINK, readlink, CLASS_LOOK, "pd", RESULT_PATH, "path dir_fd") \
     ROW(UNLINK, unlink, CLASS_CHANGE, "pd", RESULT_NONE, "path dir_fd") \
     ROW(MKDIR, mkdir, CLASS_CHANGE, "pid", RESULT_NONE, "path mode dir_fd") \
@@ -70,7 +70,7 @@
     ROW(SYMLINK, symlink, CLASS_CHANGE, "ppbd", RESULT_NONE, "src dst target_is_directory dir_fd") \
     ROW(REPLACE, replace, CLASS_CHANGE, "ppdd", RESULT_NONE, "src dst src_dir_fd dst_dir_fd") \
     ROW(PATHSYNC, pathsync, CLASS_CHANGE, "pd", RESULT_NONE, "path dir_fd") \
-    ROW(_SWEEP, _sweep, CLASS_CHANGE, "Qd", RESULT_ENTRIES, "path dir_fd") \
+    ROW(_SWEEP, _sweep, CLASS_CHANGE, "Pd", RESULT_ENTRIES, "path dir_fd") \
     ROW(READ_BYTES, read_bytes, CLASS_LOOK, "poOd", RESULT_BYTES, "path offset length dir_fd") \
     ROW(WRITE_BYTES, write_bytes, CLASS_CHANGE, "pDd", RESULT_INT, "path data dir_fd") \
     ROW(MSYNC, msync, CLASS_CHANGE, "DoOi", RESULT_NONE, "buffer offset length flags") \
@@ -78,6 +78,6 @@
     ROW(MLOCK, mlock, CLASS_CHANGE, "DoO", RESULT_NONE, "buffer offset length") \
     ROW(MLOCKALL, mlockall, CLASS_CHANGE, "i", RESULT_NONE, "flags")
 
-#define OPS_FINGERPRINT "b76aea5ef7fdcf24"
+#define OPS_FINGERPRINT "3a7f569cf00c3c79"
 
 #endif
