@@ -195,7 +195,16 @@ Beside these: what is positional-only in the twin may also be given by our name,
 signature, so that it is compared by calling.
 """
 
-NOT_TOLD = {"utime"}  # os's signature cannot be read
+
+def is_told(function: Any) -> bool:
+    try:
+        inspect.signature(function)
+    except ValueError:
+        return False
+    return True
+
+
+NOT_TOLD = {name for name, twin in TWINS.items() if not is_told(twin)}  # utime, and on 3.13.0 chmod
 
 
 def test_there_are_54_twins_and_three_of_shutil():
@@ -231,13 +240,11 @@ def test_the_signature_agrees_with_the_twins(name):
     )
 
 
-def test_the_signature_that_os_does_not_tell_is_known():
-    for name in NOT_TOLD:
-        with pytest.raises(ValueError, match="signature"):
-            inspect.signature(TWINS[name])
+def test_hardly_a_signature_is_not_told():
+    assert NOT_TOLD <= {"utime", "chmod"}
 
 
-@pytest.mark.parametrize("name", sorted(NOT_TOLD))
+@pytest.mark.parametrize("name", ["utime"])
 @pytest.mark.parametrize("arguments", [
     lambda: (("f",), {}),
     lambda: (("f", None), {}),
