@@ -267,7 +267,7 @@ def script(backend, text, **options):
     """Run a program that has the backend, and return what it prints."""
     preamble = f"""
         import os, sys, time, threading
-        from anyaio import {backend.__name__.rpartition(".")[2]} as backend
+        import {backend.__name__} as backend
         from anyaio._front import engine_class
         Engine = engine_class(backend)
     """
