@@ -50,7 +50,7 @@ def twin(front: Any, function: Any) -> Callable[..., Request[Any]]:
         owner: Any = getattr(function, "__self__", None)
         if is_method_of(front, owner, function, name):
             return getattr(owner._queueing(), name)  # type: ignore[no-any-return]  # the twin
-        if owner is None and is_function_of(front, function, name):
+        if owner is None and front_of(function, name, front.engine) is not None:
             return getattr(front._queueing(), name)  # type: ignore[no-any-return]  # the twin
     raise TypeError(
         "each takes an operation itself, such as aio.stat of the running loop's module, or a functools.partial of one, "
@@ -66,15 +66,16 @@ def is_method_of(front: Any, owner: Any, function: Any, name: str) -> bool:
     )
 
 
-def is_function_of(front: Any, function: Any, name: str) -> bool:
-    """Is it one of the functions that `tools/generate.py` writes, for the loop or thread of *front*?"""
+def front_of(function: Any, name: str, engine: Engine) -> Any:
+    """Return the front end, of this engine, of one of the functions that `tools/generate.py` writes; None if none."""
     names = getattr(function, "__globals__", {})
     if names.get("TWINS") is not CallbackOps or names.get(name) is not function:
-        return False
+        return None
     try:
-        return bool(names["current"]().engine is front.engine)
+        front = names["current"]()
     except RuntimeError:  # that front end cannot serve here
-        return False
+        return None
+    return front if front.engine is engine else None
 
 
 def check_limit(limit: int) -> None:
@@ -264,6 +265,8 @@ def check_queues(engine: Engine, function: Any) -> None:
     while isinstance(function, partial) and "callback" not in function.keywords:
         function = function.func
     owner, name = getattr(function, "__self__", None), getattr(function, "__name__", "_")
+    if owner is None:
+        owner = front_of(function, name, engine)
     own = owner is engine or getattr(owner, "engine", None) is engine
     if not (own and isinstance(owner, CallbackOps) and not name.startswith("_") and hasattr(CallbackOps, name)):
         raise TypeError(

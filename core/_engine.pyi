@@ -92,6 +92,8 @@ class Engine:
     """Called with the exception of a callback, and its request. None: `sys.unraisablehook`."""
     on_room: Callable[[], object] | None
     """Called after a poll, or a cancel that ended a request, while *max_outstanding* is set and the engine not full."""
+    on_busy: Callable[[bool], object] | None
+    """Called with whether requests are outstanding, when that has changed: for a loop that ends when nothing is."""
     max_outstanding: int
     """Requests under way after which it is full; 0 is no limit."""
     @property

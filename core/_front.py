@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from _thread import get_ident
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, overload
 
 from ._await_ops import AwaitOps
 from ._backend import backend
@@ -20,6 +20,7 @@ from ._each import AwaitEach, BlockingEach, FutureEach, Item, Result, each_with_
 from ._future_ops import FutureOps
 from ._group import Group, end_groups
 from ._hold import end_held, hold
+from ._options import Options, SomeOptions, choose
 from ._request import Request
 
 if TYPE_CHECKING:
@@ -68,55 +69,6 @@ class BlockingAdapter(Adapter, Protocol):
     def wait(self, request: Request[T]) -> T:
         """Block whatever runs here, until the request is done; return its result."""
         raise NotImplementedError
-
-
-class Options(NamedTuple):
-    """The choices of one view."""
-
-    priority: int = 0
-    patience: float | None = 5.0
-    checkpoint: str = "strict"
-    lane: str = "auto"
-
-
-class SomeOptions(TypedDict, total=False):
-    """*priority* is from -4 to 4; higher ones run first.
-
-    *patience*, in seconds, is how long a change that was cancelled is waited for; None is for ever.
-
-    Two have no effect yet: *checkpoint*, ``"strict"`` or ``"budget"``, which is for trio, and *lane*, ``"auto"`` or
-    ``"pool"``, which is for answers without a worker.
-    """
-
-    priority: int
-    patience: float | None
-    checkpoint: str
-    lane: str
-
-
-WORDS = {"checkpoint": ("strict", "budget"), "lane": ("auto", "pool")}
-
-
-def choose(options: Options, changes: SomeOptions) -> Options:
-    """Return *options* with *changes*; TypeError or ValueError if one is wrong."""
-    unknown = changes.keys() - Options._fields
-    if unknown:
-        raise TypeError(f"there is no option {unknown.pop()!r}, only {', '.join(Options._fields)}")
-    options = options._replace(**changes)
-    if not isinstance(options.priority, int):
-        raise TypeError(f"priority must be an int, not {options.priority!r}")
-    if not -4 <= options.priority <= 4:
-        raise ValueError(f"priority must be from -4 to 4, not {options.priority!r}")
-    if options.patience is not None:
-        if not isinstance(options.patience, int | float):
-            raise TypeError(f"patience must be a number of seconds or None, not {options.patience!r}")
-        if not options.patience >= 0:  # nor NaN
-            raise ValueError(f"patience must be a number of seconds from 0 on or None, not {options.patience!r}")
-    for name, words in WORDS.items():
-        word = getattr(options, name)
-        if word not in words:
-            raise ValueError(f"{name} must be {' or '.join(map(repr, words))}, not {word!r}")
-    return options
 
 
 # ---- the callback colour: an engine, and views of it ----
@@ -471,3 +423,23 @@ class BlockingFront(Front[BlockingAdapter], BlockingOps):
 
     def _wait(self, request: Request[T]) -> T:
         return self._adapter.wait(request)
+
+
+class CallbackFront(Front[Adapter], CallbackColour):
+    """A loop's front end in the callback colour: what `engine` does, for whichever loop is current."""
+
+    def __init__(self, adapter: Adapter, engine: Engine, options: Options, home: tuple[int, int]) -> None:
+        super().__init__(adapter, engine, options, home)
+        self._queue = self._submit.queue
+
+    def _place(self) -> tuple[Engine, int]:
+        return self.engine, self._options.priority
+
+    def _drive_queued(
+        self,
+        callback: Callable[[Request[Any]], object] | None,
+        function: Callable[..., Any],
+        *arguments: Any,
+        **options: Any,
+    ) -> Request[Any]:
+        return drive_queued(self.engine, self._submit, callback, function, arguments, options)

@@ -569,10 +569,32 @@ EACH = {
     },
 }
 
+SEVERAL_WITH_CALLBACK = """\
+def each(
+    function: Callable[..., Request[Any]],
+    items: Iterable[Item],
+    callback: Callable[[Item, Request[Any]], object],
+    *,
+    limit: int = 64,
+    ordered: bool = False,
+) -> Group:
+    \"\"\"Call *function*, one of this module's, for each of *items*; *callback* gets an item and its request.
+
+    At most *limit* are under way; items are only taken when there is room. With *ordered* the callbacks come in the
+    order of the items. The group that is returned can be cancelled, and given a callback for the end.
+    \"\"\"
+    return current().each(function, items, callback, limit=limit, ordered=ordered)
+
+
+def group(callback: Callable[[Group], object] | None = None) -> Group:
+    \"\"\"Return a new group; *callback* gets it when it has no members, in a later poll.\"\"\"
+    return current().group(callback)
+"""
+
 
 def function_module(colour_name: str, package: str, current: str) -> str:
     functions = "\n\n".join(define(function, COLOURS[colour_name], "") for function in ALL)
-    several = SEVERAL.format(**EACH[colour_name])
+    several = SEVERAL.format(**EACH[colour_name]) if colour_name in EACH else SEVERAL_WITH_CALLBACK
     exported = "".join(f'    "{name}",\n' for name in sorted(["each", "group", *(function.name for function in ALL)]))
     body = f"\n__all__ = [\n{exported}]\n\n{TWINS}\n\n\n{functions}\n\n{several}"
     return module(f"The functions of `{package}`.", body, current)
@@ -580,12 +602,26 @@ def function_module(colour_name: str, package: str, current: str) -> str:
 
 # ---- the files ----
 
+# Those whose functions stand in a module: the others have a front end only.
+ADAPTERS = {
+    "asyncio": "await",
+    "gevent": "blocking",
+    "pyuv": "callback",
+    "tornado": "future",
+    "trio": "await",
+    "twisted": "future",
+}
+
 FILES: dict[str, Callable[[], str]] = {
     "core/_native/ops_table.h": c_table,
     "core/_opcodes.py": opcodes,
     **{f"core/_{name}_ops.py": partial(colour_class, name) for name in COLOURS},
     "core/_blocking_functions.py": lambda: function_module("blocking", "anyaio.blocking", "._blocking"),
-    "adapters/asyncio/_functions.py": lambda: function_module("await", "anyaio.asyncio", "._adapter"),
+    "core/_any_functions.py": lambda: function_module("await", "anyaio.any", "._any"),
+    **{
+        f"adapters/{name}/_functions.py": partial(function_module, colour, f"anyaio.{name}", "._adapter")
+        for name, colour in ADAPTERS.items()
+    },
 }
 
 

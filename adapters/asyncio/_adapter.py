@@ -15,6 +15,7 @@ from operator import methodcaller
 from typing import Any
 
 from anyaio._front import AwaitFront, Engine
+from anyaio._fronts import Fronts
 from anyaio._request import Request, T
 
 
@@ -42,8 +43,7 @@ class LoopAdapter:
     """One running loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        key = id(loop)
-        self.loop = weakref.ref(loop, lambda _: _fronts.pop(key, None))
+        self.loop = weakref.ref(loop)
 
     def attach(self, fd: int, poll: Callable[[], int]) -> None:
         loop = asyncio.get_running_loop()
@@ -54,7 +54,7 @@ class LoopAdapter:
 
     def detach(self, fd: int) -> None:
         if (loop := self.loop()) is not None:
-            _fronts.pop(id(loop), None)
+            _fronts.discard(loop)
             if not loop.is_closed():
                 loop.remove_reader(fd)
 
@@ -87,8 +87,7 @@ class LoopAdapter:
             loop.call_exception_handler({"message": f"the callback of {request!r} failed", "exception": exception})
 
 
-# By the id of the loop, to which there is a weak reference only: that of its adapter, which removes what has gone.
-_fronts: dict[int, tuple[weakref.ref[asyncio.AbstractEventLoop], AwaitFront]] = {}
+_fronts: Fronts[AwaitFront] = Fronts()
 
 
 def current() -> AwaitFront:
@@ -99,10 +98,5 @@ def current() -> AwaitFront:
 
 
 def start(loop: asyncio.AbstractEventLoop) -> AwaitFront:
-    for key, (reference, _) in list(_fronts.items()):
-        if (known := reference()) is None or known.is_closed():  # somebody keeps it, but it will not run again
-            _fronts.pop(key, None)
-    adapter = LoopAdapter(loop)
-    front = AwaitFront.start(adapter, Engine())
-    _fronts[id(loop)] = (adapter.loop, front)
-    return front
+    _fronts.discard_closed()
+    return _fronts.put(loop, AwaitFront.start(LoopAdapter(loop), Engine()))

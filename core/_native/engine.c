@@ -97,8 +97,11 @@ shut(struct engine *engine, bool told)
         Py_DECREF(object);
     }
     engine_free_orphans();
-    if (!anchor_inherited(engine->anchor)) /* a waiter may have forked */
+    if (!anchor_inherited(engine->anchor)) { /* a waiter may have forked */
         pool_leave(engine->anchor->pool);
+        if (told)
+            engine_tell_busy(engine);
+    }
     if (kept[0] != NULL)
         PyErr_Restore(kept[0], kept[1], kept[2]);
 }
@@ -158,6 +161,7 @@ engine_traverse(struct engine *self, visitproc visit, void *arg)
     Py_VISIT(self->wake);
     Py_VISIT(self->on_error);
     Py_VISIT(self->on_room);
+    Py_VISIT(self->on_busy);
     if (!self->closed && !anchor_inherited(self->anchor))
         for (struct request_object *object = self->flying; object != NULL; object = object->next)
             Py_VISIT(object);
@@ -174,6 +178,7 @@ engine_clear(struct engine *self)
     Py_CLEAR(self->wake);
     Py_CLEAR(self->on_error);
     Py_CLEAR(self->on_room);
+    Py_CLEAR(self->on_busy);
     PyErr_Restore(type, value, traceback);
     return 0;
 }

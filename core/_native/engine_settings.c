@@ -162,6 +162,8 @@ PyGetSetDef engine_settings[] = {
     { "on_error", (getter)get_callable, (setter)set_callable, "Called with a callback's exception and its request.",
       AT(on_error) },
     { "on_room", (getter)get_callable, (setter)set_callable, "Called when a limited engine is not full.", AT(on_room) },
+    { "on_busy", (getter)get_callable, (setter)set_callable, "Called with whether requests are outstanding.",
+      AT(on_busy) },
     { "max_outstanding", (getter)get_limit, (setter)set_limit, "Requests after which it is full; 0 is no limit.",
       AT(max_outstanding) },
     { "max_poll_reqs", (getter)get_limit, (setter)set_limit, "Results a poll hands over at most.", AT(max_poll_reqs) },

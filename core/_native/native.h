@@ -46,8 +46,8 @@ struct engine {
     struct notifier *notifier;
     struct queue ready;            /* collected from the notifier, not handed over yet */
     struct request_object *flying; /* what is not done; each counted */
-    PyObject *wake, *on_error, *on_room; /* NULL for None */
-    bool closed;
+    PyObject *wake, *on_error, *on_room, *on_busy; /* NULL for None */
+    bool closed, told_busy;
     Py_ssize_t nreqs;
     Py_ssize_t max_poll_reqs, max_outstanding; /* 0: no limit */
     double max_poll_time;
@@ -118,6 +118,8 @@ void request_detach(struct request_object *object, enum status status); /* done,
 void request_tell(struct request_object *object);                       /* waiter, callback, group */
 void request_tell_taken_back(struct request_object *object);            /* waiter, group */
 void engine_tell_room(struct engine *engine);                           /* if there is some */
+void engine_tell_busy(struct engine *engine);                           /* if that has changed */
+void engine_tell_fewer(struct engine *engine);                          /* both, after requests have ended */
 
 /* anchor.c */
 struct anchor *anchor_new(struct engine *engine, struct state *state, struct pool *pool); /* NULL without memory */

@@ -154,8 +154,8 @@ engine_poll(struct engine *self, PyObject *Py_UNUSED(ignored))
             break;
     }
 fail:
-    if (self->max_outstanding > 0 && !anchor_inherited(self->anchor))
-        engine_tell_room(self);
+    if (!anchor_inherited(self->anchor))
+        engine_tell_fewer(self);
     Py_DECREF(self);
     return PyErr_Occurred() ? NULL : PyLong_FromSsize_t(count);
 }

@@ -236,12 +236,10 @@ dispose(struct request_object *object)
 /* ---- methods ---- */
 
 static void
-tell_room(struct request_object *object)
+tell_fewer(struct request_object *object)
 {
-    struct engine *engine = object->anchor->engine;
-
-    if (object->done && engine != NULL && engine->max_outstanding > 0)
-        engine_tell_room(engine);
+    if (object->done)
+        engine_tell_fewer(object->anchor->engine);
 }
 
 /* With the reference that the engine's list had; -1 with an exception that leaves the call. */
@@ -249,7 +247,7 @@ static int
 tell_taken_back(struct request_object *object)
 {
     request_tell_taken_back(object);
-    tell_room(object);
+    tell_fewer(object);
     Py_DECREF(object);
     return PyErr_Occurred() ? -1 : 0;
 }
@@ -281,7 +279,7 @@ request_abandon_method(struct request_object *object, PyObject *Py_UNUSED(ignore
     if (anchor_check(object->anchor) < 0)
         return NULL;
     request_abandon(object);
-    tell_room(object);
+    tell_fewer(object);
     return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
 }
 
@@ -332,7 +330,7 @@ request_settle(struct request_object *object, PyObject *error)
         tell_taken_back(object);
     else if (!object->done) {
         request_abandon(object);
-        tell_room(object);
+        tell_fewer(object);
     }
     if (PyErr_Occurred())
         return NULL;

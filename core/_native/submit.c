@@ -36,6 +36,16 @@ enlist(struct engine *engine, struct request_object *object)
     engine->submitted[object->op]++;
 }
 
+/* It is under way, and stays so if the hook lets an interruption out. */
+static struct request_object *
+told(struct engine *engine, struct request_object *object)
+{
+    engine_tell_busy(engine);
+    if (PyErr_Occurred())
+        Py_CLEAR(object);
+    return object;
+}
+
 static int
 check_callback(enum op op, PyObject *callback)
 {
@@ -98,7 +108,7 @@ submit(struct engine *engine, struct options options, PyObject *number, PyObject
         goto fail;
     }
     enlist(engine, object);
-    return object;
+    return told(engine, object);
 fail:
     if (request != NULL)
         request_discard(request);
@@ -209,7 +219,7 @@ submitter_post(struct submitter *self, PyObject *callback)
     enlist(engine, object);
     notifier_hold(engine->notifier);
     notifier_push(engine->notifier, request);
-    return (PyObject *)object;
+    return (PyObject *)told(engine, object);
 fail:
     if (request != NULL)
         request_discard(request);

@@ -119,23 +119,52 @@ request_tell_taken_back(struct request_object *object)
     tell_all_the_same(object, call_group);
 }
 
-void
-engine_tell_room(struct engine *engine)
+/* Without or with one argument, whatever exception is set. */
+static void
+call_hook(struct engine *engine, PyObject *hook, PyObject *argument)
 {
-    PyObject *type, *value, *traceback, *on_room, *result;
+    PyObject *type, *value, *traceback, *result;
 
-    if (engine == NULL || engine->on_room == NULL || engine->closed || engine_full(engine))
-        return;
     PyErr_Fetch(&type, &value, &traceback);
-    on_room = Py_NewRef(engine->on_room);
-    result = PyObject_CallNoArgs(on_room);
+    Py_INCREF(hook);
+    result = argument == NULL ? PyObject_CallNoArgs(hook) : PyObject_CallOneArg(hook, argument);
     if (result == NULL)
-        anchor_error(engine->anchor, on_room);
+        anchor_error(engine->anchor, hook);
     Py_XDECREF(result);
-    Py_DECREF(on_room);
+    Py_DECREF(hook);
     if (type == NULL)
         return;
     if (PyErr_Occurred())
         PyErr_WriteUnraisable((PyObject *)engine);
     PyErr_Restore(type, value, traceback);
+}
+
+void
+engine_tell_room(struct engine *engine)
+{
+    if (engine->on_room != NULL && !engine->closed && !engine_full(engine))
+        call_hook(engine, engine->on_room, NULL);
+}
+
+void
+engine_tell_busy(struct engine *engine)
+{
+    bool busy = engine->nreqs > 0;
+
+    if (busy == engine->told_busy || engine->on_busy == NULL)
+        return;
+    engine->told_busy = busy;
+    call_hook(engine, engine->on_busy, busy ? Py_True : Py_False);
+}
+
+void
+engine_tell_fewer(struct engine *engine)
+{
+    if (engine == NULL)
+        return;
+    Py_INCREF(engine);
+    if (engine->max_outstanding > 0)
+        engine_tell_room(engine);
+    engine_tell_busy(engine);
+    Py_DECREF(engine);
 }

@@ -89,10 +89,12 @@ class Engine:
     wake: Callable[[Any], object] | None = None
     on_error: Callable[[BaseException, BaseRequest[Any]], object] | None = None
     on_room: Callable[[], object] | None = None
+    on_busy: Callable[[bool], object] | None = None
     _mailbox: Mailbox | None = None  # None before it is made, for the finalizer
     _closed = False
     _max_outstanding = _max_poll_reqs = 0
     _max_poll_time = 0.005
+    _told_busy = False
     _disturbed = False  # an exception has left a method: what was taken may not have been handed over
 
     def __init__(self, pool: Pool | None = None) -> None:
@@ -209,7 +211,7 @@ class Engine:
             self._disturbed = True
             raise
         finally:
-            self._tell_room()
+            self._tell_fewer()
 
     def _poll(self, mailbox: Mailbox) -> int:
         self._restore()
@@ -271,6 +273,7 @@ class Engine:
             if waiter is not None:
                 self._wake(waiter)
             self._tell_group(group, request)
+        self._tell_busy()
 
     def stats(self) -> dict[str, Any]:
         states = [request._job.state for request in self._requests.values()]
@@ -315,6 +318,7 @@ class Engine:
             self._pool.cast_off(job)
             raise
         self._counts[operation] += 1
+        self._tell_busy()
         return request
 
     def _queue_request(
@@ -349,6 +353,7 @@ class Engine:
             self._pool.cast_off(job)
             raise
         self._counts[_opcodes.NOP] += 1
+        self._tell_busy()
         return request
 
     def _wake(self, waiter: Any) -> None:
@@ -386,6 +391,21 @@ class Engine:
     def _tell_room(self) -> None:
         if self._max_outstanding and not self.full:
             self._call_on_room()
+
+    def _tell_busy(self) -> None:
+        busy = bool(self._requests)
+        if busy == self._told_busy or self.on_busy is None:
+            return
+        self._told_busy = busy
+        try:
+            self.on_busy(busy)
+        except Exception as error:
+            self._report(error, self.on_busy)
+
+    def _tell_fewer(self) -> None:
+        """Tell, after requests have ended, that there is room, and that none is left."""
+        self._tell_room()
+        self._tell_busy()
 
     def _call_on_room(self) -> None:
         if self.on_room is None or self._closed:

@@ -103,7 +103,7 @@ class Request(BaseRequest[T]):
         if engine is None or self._status is not None or self._take_back(wake=True):
             return
         engine._hand_over(self, engine._pool.give_up(self._job))
-        engine._tell_room()
+        engine._tell_fewer()
 
     def settle(self, error: BaseException) -> None:
         engine = self._checked_engine()
@@ -113,7 +113,7 @@ class Request(BaseRequest[T]):
                 self._give_back(error)
             finally:
                 engine._tell_group(group, self)
-            engine._tell_room()
+            engine._tell_fewer()
         else:
             self._give_back(error)
 
@@ -171,7 +171,7 @@ class Request(BaseRequest[T]):
         except BaseException:
             engine._disturbed = True
             raise
-        engine._tell_room()
+        engine._tell_fewer()
         return True
 
     def _end(self, engine: Engine, status: Status, wake: bool) -> None:
