@@ -500,11 +500,12 @@ async def test_an_async_with_block_waits_for_changes_that_run(aio, stuck):
     async def work():
         async with aio.each(opens, ["/", stuck.path], errors="return") as each:
             await anext(each)
+            await loops.until(loops.running(aio.current().engine))
             told.append("body")
         told.append("after")
 
     task = asyncio.ensure_future(work())
-    await loops.until(lambda: told == ["body"] and loops.running(aio.current().engine)())
+    await loops.until(lambda: told == ["body"])
     assert not task.done()
     stuck.release()
     await task
