@@ -455,3 +455,83 @@ def test_a_pool_tells_how_many_wait_for_a_lock(engine, pool, tmp_path):
     assert pool.stats()["waiting_locks"] == 0
     for fd in fds:
         os.close(fd)
+
+
+# ---- whether anything is outstanding ----
+
+
+@pytest.fixture
+def told(engine):
+    """What `on_busy` has heard."""
+    told = []
+    engine.on_busy = told.append
+    return told
+
+
+def test_on_busy_hears_of_the_first_request_and_of_the_end_of_the_last(engine, told):
+    assert engine.on_busy == told.append
+    first, second = engine.nop(), engine.nop()
+    assert told == [True]
+    run(engine, first)
+    run(engine, second)
+    assert told == [True, False]
+    run(engine, engine.submitter().post(None))
+    assert told == [True, False, True, False]
+
+
+def test_on_busy_hears_nothing_while_callbacks_submit_more(engine, told):
+    left = [3, 2, 1]
+
+    def again(request):
+        if left:
+            left.pop()
+            engine.nop(again)
+
+    engine.nop(again)
+    engine.flush()
+    assert (left, told) == ([], [True, False])
+
+
+@pytest.mark.parametrize("way", ["cancel", "withdraw", "abandon"])
+def test_on_busy_hears_of_what_was_taken_back(engine, pool, told, way):
+    with held(pool):
+        getattr(engine.nop(), way)()
+        assert told == [True, False]
+        error = BaseException()
+        engine.nop().settle(error)
+        assert told == [True, False] * 2
+
+
+def test_on_busy_hears_of_a_shutdown(engine, pool, told):
+    with held(pool):
+        engine.nop()
+        engine.shutdown()
+    assert told == [True, False]
+
+
+def test_an_on_busy_that_raises_is_told_and_the_request_goes_on(engine, told):
+    failures = []
+
+    def fail(busy):
+        told.append(busy)
+        raise ValueError("no")
+
+    engine.on_busy = fail
+    engine.on_error = lambda error, where: failures.append((type(error), where))
+    assert run(engine, engine.nop()) is None
+    assert told == [True, False]
+    assert failures == [(ValueError, fail)] * 2
+
+
+def test_an_interruption_leaves_on_busy_through_the_submit(engine):
+    interruptions = [KeyboardInterrupt]
+
+    def interrupt(busy):
+        if interruptions:
+            raise interruptions.pop()
+
+    engine.on_busy = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        engine.nop()
+    engine.flush()
+    assert engine.nreqs == 0
