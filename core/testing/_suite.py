@@ -1,0 +1,131 @@
+"""The suite: all behaviours, and what runs one of them with a driver."""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import inspect
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from . import _results
+from ._driver import Driver
+from ._trial import LIMIT, Trial, descriptors
+
+Behaviour = Callable[[Trial], Any]
+
+SUBJECTS: tuple[ModuleType, ...] = (_results,)
+
+
+def behaviours() -> dict[str, Behaviour]:
+    """All behaviours by their names."""
+    found: dict[str, Behaviour] = {}
+    for module in SUBJECTS:
+        for name, value in vars(module).items():
+            if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+                found[name] = value
+    return found
+
+
+class Failed(AssertionError):
+    """A behaviour left something behind, or did not end."""
+
+
+def check(driver: Driver, backend: ModuleType, behaviour: Behaviour, folder: Path, limit: float = LIMIT) -> None:
+    """Run one behaviour. Raises what it raises, and Failed for what it leaves behind."""
+    _warm(driver)
+    driver.heard.clear()
+    before = descriptors()
+    trial = Trial(driver, backend, folder, limit)
+    with _time_limit(trial), _listening(driver), driver.using(trial.make_engine):
+        try:
+            if inspect.iscoroutinefunction(behaviour):
+                trial.run(lambda: _watched(trial, behaviour))
+            else:
+                behaviour(trial)
+        finally:
+            trial.release_all()
+    if trial.pool.nthreads or not descriptors() <= before:
+        gc.collect()
+    trial.end()
+    _must_come(limit, lambda: descriptors() <= before, lambda: f"left open: {descriptors() - before}")
+    if driver.heard:
+        raise Failed(f"nobody was to hear of {driver.heard!r}") from driver.heard[0]
+
+
+def _warm(driver: Driver) -> None:
+    """Have the framework open what it then keeps for ever."""
+    if driver not in _warmed:
+        driver.run(driver.sleep_once)
+        _warmed.add(driver)
+
+
+_warmed: weakref.WeakSet[Driver] = weakref.WeakSet()
+
+
+async def _watched(trial: Trial, behaviour: Behaviour) -> None:
+    """Run a behaviour in a task, so that one that is never woken again is found."""
+    if not trial.driver.watches:
+        await behaviour(trial)
+        return
+    task = trial.start(behaviour(trial))
+    deadline = time.monotonic() + trial.limit * 1.5
+    while task.ending is None and time.monotonic() < deadline:
+        await trial.driver.sleep(0.001)
+    if task.ending is None:
+        trial.release_all()
+        task.cancel()
+        raise Failed("it did not end: who waits was not woken")
+    if task.ending.error is not None:
+        raise task.ending.error
+
+
+def _must_come(limit: float, condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
+    deadline = time.monotonic() + limit
+    while not condition():
+        if time.monotonic() > deadline:
+            raise Failed(complaint())
+        time.sleep(0.001)
+
+
+@contextmanager
+def _time_limit(trial: Trial) -> Iterator[None]:
+    """End a behaviour that blocks its loop for ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: object) -> None:
+        faulthandler.dump_traceback()
+        trial.release_all()
+        raise Failed("it did not end: the loop's thread was blocked")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, trial.limit * 2)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@contextmanager
+def _listening(driver: Driver) -> Iterator[None]:
+    """Have the driver hear of exceptions that nobody can catch, too."""
+
+    def hear(unraisable: Any) -> None:
+        driver.heard.append(unraisable.exc_value)
+
+    before, sys.unraisablehook = sys.unraisablehook, hear
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
