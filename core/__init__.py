@@ -1,7 +1,7 @@
 """Asynchronous files and directories on every event loop.
 
-Here are the engine in the callback colour and what all colours share; `anyaio.asyncio` and `anyaio.blocking` have the
-same operations as plain functions.
+Here are the engine in the callback colour and what all colours share. Each loop has a package with the operations as
+plain functions, such as `anyaio.asyncio`; `anyaio.any` is for libraries, `anyaio.blocking` for scripts without a loop.
 """
 
 import atexit
@@ -32,6 +32,8 @@ from ._request import Request as Request
 from ._request import outcome as outcome
 from ._results import Extent as Extent
 from ._results import Statx as Statx
+from ._running import current as current
+from ._running import register as register
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -53,6 +55,7 @@ __all__ = [
     "Request",
     "Statx",
     "__version__",
+    "current",
     "default_pool",
     "fdlimit",
     "min_fdlimit",
@@ -63,6 +66,7 @@ __all__ = [
     "outcome",
     "pidfd_getfd",
     "pipesize",
+    "register",
     "timerfd_create",
     "timerfd_gettime",
     "timerfd_gettime_ns",

@@ -76,8 +76,9 @@ def current() -> BlockingFront:
     """Return this thread's front end, made at its first use. RuntimeError inside a running event loop."""
     loop = running()
     if loop is not None:
-        advice = f"; import {loop.adapter} instead" if loop.adapter else ""
-        raise RuntimeError(f"anyaio.blocking would block the {loop.name} loop that runs in this thread{advice}")
+        raise RuntimeError(
+            f"anyaio.blocking would block the {loop.name} loop of this thread: import {loop.module} instead"
+        )
     front: BlockingFront | None = getattr(_thread, "front", None)
     if front is None:
         engine = Engine()
