@@ -27,7 +27,7 @@ def found() -> tuple[list[Driver], dict[str, str]]:
 
 PRESENT, MISSING = found()
 
-test_conformance = conformance(*PRESENT)
+test_conformance = pytest.mark.blocks_loop("to bring requests into each state")(conformance(*PRESENT))
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,8 +1,8 @@
 """How the suite drives a loop: what a loop's driver has, and what those of one colour share.
 
-A behaviour is written once, as an ``async def`` that awaits the operations. Where the loop runs coroutines, it runs as it
-is; where calls block, each await is the blocking call, and nothing ever suspends; where calls take callbacks, a few
-lines resume the coroutine from them. The functions that are called are in each case the public ones, as users call them.
+A behaviour is written once, as an ``async def`` that awaits the operations. Where the loop runs coroutines, it runs as
+it is; where calls block, each await is the blocking call, and nothing ever suspends; where calls take callbacks, a few
+lines resume the coroutine from them. What is called are in each case the public functions, as users call them.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Driver:
     scale: int = 1000
     """How many loops are made, one after the other, to see whether anything grows."""
     colour: ClassVar[str]
+    """Await, future, blocking or callback."""
 
     def __init__(self) -> None:
         self.heard: list[BaseException] = []
@@ -70,13 +71,31 @@ class Driver:
     watches: bool = True
     """Whether a behaviour is run in a task, so that one that is never woken is found in time."""
 
-    async def interrupted(self, trial: Trial, main: Main, conditions: Sequence[Callable[[], object]]) -> Ending:
-        """Call ``main()``, cancel it as each condition has come to hold, and return how it ended."""
+    restarts: bool = True
+    """Whether, after shutdown, the next call starts a new engine."""
+    late: bool = False
+    """Whether a change that was cancelled returns its result, and the cancellation comes with the next sleep."""
+    hasty: bool = False
+    """Whether a second cancellation ends the wait for a change at once."""
+
+    async def interrupted(
+        self, trial: Trial, main: Main, conditions: Sequence[Callable[[], object]], then: Callable[[], object]
+    ) -> Ending:
+        """Call ``main()``, cancel it as each condition has come to hold, call *then*, and return how it ended."""
         task = trial.start(main())
+        await trial.until(lambda: task.begun)
         for condition in conditions:
-            await trial.until(lambda condition=condition: condition() or task.ending)
+            await trial.until(lambda condition=condition: condition() or task.ending)  # type: ignore[misc]
             task.cancel()
+            await self.sleep(0)
+        for _ in range(5):
+            await self.sleep(0.001)
+        then()
         return await trial.join(task)
+
+    def run_until_idle(self, begin: Callable[[], object]) -> None:
+        """Call *begin* in a fresh loop and run that until it ends by itself, since nothing is left to wait for."""
+        raise NotImplementedError
 
     def timeout(self, seconds: float, main: Main) -> Awaitable[Any]:
         """Run ``main()`` with the loop's own limit of time; raises TimeoutError when that is over."""
@@ -102,9 +121,9 @@ class Driver:
         """Return *functions*, a module, front end or view, such that its functions are awaited."""
         return functions
 
-    def each(self, name: str, items: Any, **options: Any) -> Any:
-        """Return the asynchronous iterator of ``each``, of the function of that name."""
-        return self.aio.each(getattr(self.aio, name), items, **options)
+    def each(self, name: str, items: Any, fixed: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Return the asynchronous iterator of ``each``, of the function of that name with its *fixed* arguments."""
+        return self.aio.each(function_of(self.aio, name, fixed), items, **options)
 
     @contextmanager
     def using(self, make_engine: Callable[[], Any]) -> Iterator[None]:
@@ -116,6 +135,12 @@ class Driver:
             yield
         finally:
             module.Engine = before  # type: ignore[attr-defined]
+
+
+def function_of(functions: Any, name: str, fixed: Mapping[str, Any] | None) -> Any:
+    """Return the function of that name, with some arguments fixed."""
+    function = getattr(functions, name)
+    return partial(function, **fixed) if fixed else function
 
 
 class AwaitLoop(Driver):
@@ -162,8 +187,8 @@ class BlockingLoop(Driver):
     def neutral(self, functions: Any) -> Any:
         return BlockingFunctions(functions)
 
-    def each(self, name: str, items: Any, **options: Any) -> Any:
-        return BlockingPairs(super().each(name, items, **options))
+    def each(self, name: str, items: Any, fixed: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        return BlockingPairs(super().each(name, items, fixed, **options))
 
 
 def at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -253,8 +278,8 @@ class CallbackLoop(Driver):
     def neutral(self, functions: Any) -> Any:
         return CallbackFunctions(functions)
 
-    def each(self, name: str, items: Any, **options: Any) -> Any:
-        return CallbackPairs(self.aio, name, items, **options)
+    def each(self, name: str, items: Any, fixed: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        return CallbackPairs(self.aio.each, function_of(self.aio, name, fixed), items, **options)
 
     def styles(self) -> Mapping[str, Callable[..., Awaitable[Any]]]:
         return {"the callback comes last": self._with_last_argument}
@@ -346,12 +371,12 @@ class CallbackFunctions:
 class CallbackPairs:
     """What `each` tells its callback, to be iterated asynchronously, with the errors as the other colours have them."""
 
-    def __init__(self, functions: Any, name: str, items: Any, *, errors: str = "raise", **options: Any) -> None:
+    def __init__(self, each: Any, function: Any, items: Any, *, errors: str = "raise", **options: Any) -> None:
         self._errors = errors
         self._pairs: list[tuple[Any, Any]] = []
         self._strand: Strand | None = None
         self._ended = False
-        self._group = functions.each(getattr(functions, name), items, self._told, **options)
+        self._group = each(function, items, self._told, **options)
         self._group.callback = self._end
 
     def _told(self, item: Any, request: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ._driver import Driver
-from ._suite import behaviours, check
+from ._suite import behaviours, check, reason_against
 
 BACKENDS = {"native": "anyaio._engine", "python": "anyaio._python.engine"}
 
@@ -27,8 +27,9 @@ def conformance(*drivers: Driver) -> Callable[..., None]:
     @pytest.mark.parametrize("backend", BACKENDS)
     @pytest.mark.parametrize("driver", drivers, ids=lambda driver: driver.name)
     def test_conformance(driver: Driver, backend: str, behaviour: str, tmp_path: Path) -> None:
-        if behaviour in driver.does_not_apply:
-            pytest.skip(driver.does_not_apply[behaviour])
+        reason = reason_against(driver, behaviour)
+        if reason is not None:
+            pytest.skip(reason)
         try:
             module: Any = importlib.import_module(BACKENDS[backend])
         except ImportError as error:

@@ -10,19 +10,30 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from . import _results
+from . import _callbacks, _cancel, _composites, _each, _fairness, _groups, _life, _options, _process, _results
 from ._driver import Driver
 from ._trial import LIMIT, Trial, descriptors
 
 Behaviour = Callable[[Trial], Any]
 
-SUBJECTS: tuple[ModuleType, ...] = (_results,)
+SUBJECTS: tuple[ModuleType, ...] = (
+    _results,
+    _cancel,
+    _callbacks,
+    _groups,
+    _each,
+    _composites,
+    _options,
+    _fairness,
+    _life,
+    _process,
+)
 
 
 def behaviours() -> dict[str, Behaviour]:
@@ -30,9 +41,24 @@ def behaviours() -> dict[str, Behaviour]:
     found: dict[str, Behaviour] = {}
     for module in SUBJECTS:
         for name, value in vars(module).items():
-            if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_"):
+            if inspect.isfunction(value) and value.__module__ == module.__name__ and _is_behaviour(value):
                 found[name] = value
     return found
+
+
+def _is_behaviour(function: Callable[..., Any]) -> bool:
+    return not function.__name__.startswith("_") and list(inspect.signature(function).parameters) == ["t"]
+
+
+def reason_against(driver: Driver, name: str) -> str | None:
+    """Return why a behaviour does not apply to a loop; None if it does."""
+    behaviour = behaviours()[name]
+    if name in driver.does_not_apply:
+        return driver.does_not_apply[name]
+    reasons: Mapping[str, str] = getattr(behaviour, "reasons", {})
+    if driver.colour in reasons:
+        return reasons[driver.colour]
+    return next((reason for reason in (demand(driver) for demand in getattr(behaviour, "demands", ())) if reason), None)
 
 
 class Failed(AssertionError):

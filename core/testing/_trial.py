@@ -5,22 +5,70 @@ A behaviour that is an ``async def`` runs in a loop. One that is a plain functio
 
 from __future__ import annotations
 
-import functools
 import os
+import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from .. import Outcome, outcome
 from .._front import engine_class
 from ._driver import Driver, Main
 
+E = TypeVar("E", bound=BaseException)
+F = TypeVar("F", bound=Callable[..., Any])
 Condition = Callable[[], object]
 
 LIMIT = 10.0  # seconds that nothing here should ever take
+
+
+def not_for(**reasons: str) -> Callable[[F], F]:
+    """Say why a behaviour can not be asked of a colour."""
+
+    def mark(behaviour: F) -> F:
+        behaviour.reasons = reasons  # type: ignore[attr-defined]
+        return behaviour
+
+    return mark
+
+
+def demands(*conditions: Callable[[Driver], str | None]) -> Callable[[F], F]:
+    """Say what a behaviour needs of a loop: each of *conditions* returns what is missing, or None."""
+
+    def mark(behaviour: F) -> F:
+        behaviour.demands = conditions  # type: ignore[attr-defined]
+        return behaviour
+
+    return mark
+
+
+def threads(driver: Driver) -> str | None:
+    return driver.main_thread or None
+
+
+def a_second_cancel_counts(driver: Driver) -> str | None:
+    return None if driver.hasty else "a second cancellation does not reach what waits already"
+
+
+def restarts(driver: Driver) -> str | None:
+    return None if driver.restarts else "its engine is made by hand, and not again"
+
+
+def importable(driver: Driver) -> str | None:
+    module = sys.modules.get(type(driver).__module__)
+    return None if driver in getattr(module, "DRIVERS", ()) else "its driver is in no list of DRIVERS of a module"
+
+
+def ends_by_itself(driver: Driver) -> str | None:
+    own = type(driver).run_until_idle is not Driver.run_until_idle
+    return None if own else "the loop ends when it is told to, not when nothing is left"
+
+
+def has_timeouts(driver: Driver) -> str | None:
+    return None if type(driver).timeout is not Driver.timeout else "the loop has no limits of time of its own"
 
 
 class Ending(NamedTuple):
@@ -41,16 +89,18 @@ class Task:
 
     def __init__(self, driver: Driver, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._driver = driver
+        self.begun = False
         self.ending: Ending | None = None
         self.cancel = driver.start(self._run(coroutine))
 
     async def _run(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self.begun = True
         try:
             self.ending = Ending(await coroutine, None, False)
         except BaseException as error:
             cancelled = isinstance(error, self._driver.cancellations)
             self.ending = Ending(None, error, cancelled)
-            if cancelled or not isinstance(error, Exception):
+            if cancelled or isinstance(error, GeneratorExit | KeyboardInterrupt | SystemExit):
                 raise
 
 
@@ -61,9 +111,16 @@ class Trial:
         self.driver = driver
         self.folder = folder
         self.limit = limit
-        self.pool = backend.Pool()
-        self.make_engine: Callable[[], Any] = functools.partial(engine_class(backend), self.pool)
+        self.backend = backend
+        self.renew()
         self._stuck: list[Stuck] = []
+
+    def renew(self) -> None:
+        """Take another pool: in a forked child the old one is of no use."""
+        self.pool: Any = self.backend.Pool()  # type: ignore[attr-defined]
+
+    def make_engine(self) -> Any:
+        return engine_class(self.backend)(self.pool)
 
     # ---- loops ----
 
@@ -120,9 +177,55 @@ class Trial:
             assert time.monotonic() < deadline, "it did not come about"
             time.sleep(0.001)
 
-    async def cancelled(self, main: Main, *conditions: Condition) -> Ending:
-        """Call ``main()``; cancel it as soon as the first condition holds, again with the next, and tell how it ended."""
-        return await self.driver.interrupted(self, main, conditions)
+    async def cancelled(self, main: Main, *conditions: Condition, then: Callable[[], object] = lambda: None) -> Ending:
+        """Call ``main()``; cancel it as soon as the first condition holds, again with the next, then call *then*.
+
+        Return how it ended; what the call returned is the value, also when the cancellation came behind it.
+        """
+        returned: list[Any] = []
+
+        async def call() -> Any:
+            returned.append(await main())
+            await self.driver.sleep(0)  # some loops cancel here
+            return returned[0]
+
+        ending = await self.driver.interrupted(self, call, conditions, then)
+        return ending._replace(value=returned[0]) if returned else ending
+
+    def told(self, ending: Ending, *statuses: str) -> None:
+        """A call was cancelled and told that it did one of these; a loop that is late may have the result instead."""
+        if self.driver.late and "done" in statuses and ending.value is not None:
+            assert ending.cancelled, ending
+            return
+        if self.driver.late and "failed" in statuses and isinstance(ending.error, OSError):
+            return
+        assert ending.cancelled, ending
+        assert ending.outcome is not None, "the cancellation does not tell what the call did"
+        assert ending.outcome.status in statuses, ending.outcome
+
+    async def raised(self, error: type[E], waiting: Awaitable[Any]) -> E:
+        """Wait for a call that must raise such an error; return it."""
+        try:
+            await waiting
+        except error as caught:
+            return caught.with_traceback(None)
+        raise AssertionError(f"it did not raise {error.__name__}")
+
+    async def all(self, waitings: Iterable[Coroutine[Any, Any, Any]]) -> list[Any]:
+        """Run coroutines as tasks; return their results."""
+        endings = await self.join_all([self.start(waiting) for waiting in waitings])
+        for ending in endings:
+            if ending.error is not None:
+                raise ending.error
+        return [ending.value for ending in endings]
+
+    async def join_all(self, tasks: Sequence[Task]) -> list[Ending]:
+        return [await self.join(task) for task in tasks]
+
+    async def drained(self) -> None:
+        """Let the loop run until nothing is outstanding."""
+        engine = self.engine
+        await self.until(lambda: not engine.nreqs)
 
     # ---- states that requests are in ----
 
@@ -130,7 +233,7 @@ class Trial:
     def held(self) -> Iterator[None]:
         """No request runs: all stay queued."""
         most, self.pool.max_parallel = self.pool.max_parallel, 0
-        self.spin(lambda: self.pool.nthreads == 0)
+        self.spin(lambda: not self.pool.stats()["running"])
         try:
             yield
         finally:
@@ -146,6 +249,19 @@ class Trial:
         def is_so() -> bool:
             stats = self.pool.stats()
             return bool(stats["running"] >= count and not stats["queued"])
+
+        return is_so
+
+    def finished(self) -> Condition:
+        """Within `held`: let the queued request run, and hold the loop until nothing but the poll is left of it."""
+        engine = self.engine
+
+        def is_so() -> bool:
+            if not engine.nready:
+                return False
+            self.pool.max_parallel = 4
+            self.spin(lambda: engine.npending)
+            return True
 
         return is_so
 
@@ -170,22 +286,30 @@ class Trial:
 
 
 class Stuck:
-    """A FIFO that nobody reads: opening it for writing takes until `release`."""
+    """A FIFO that nobody else has open: opening it takes until `release`."""
 
     MAKE = os.O_WRONLY
     CHANGE = os.O_WRONLY | os.O_CREAT
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._reader = -1
+        self._fd = -1
         os.mkfifo(path)
 
+    @property
+    def released(self) -> bool:
+        return self._fd >= 0
+
     def release(self) -> None:
-        if self._reader < 0:
-            self._reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        if not self.released:
+            self._fd = os.open(self.path, os.O_RDWR | os.O_NONBLOCK)
+
+    def is_open(self) -> bool:
+        """Whether somebody else has it open."""
+        return any(entry.endswith(f" {self.path}") for entry in descriptors() - {f"{self._fd} {self.path}"})
 
     def close(self) -> None:
-        os.close(self._reader)
+        os.close(self._fd)
 
 
 def descriptors() -> set[str]:

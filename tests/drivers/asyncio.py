@@ -13,6 +13,7 @@ from anyaio.testing import AwaitLoop
 class Asyncio(AwaitLoop):
     engines = "anyaio.asyncio._adapter"
     cancellations = (asyncio.CancelledError,)
+    hasty = True
 
     def __init__(self, name: str, new_loop: Callable[[], asyncio.AbstractEventLoop], debug: bool = False) -> None:
         super().__init__()

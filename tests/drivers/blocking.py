@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ class Thread(BlockingLoop):
     engines = "anyaio._blocking"
     cancellations = (Interruption,)
     tasks = 20
+    hasty = True
     watches = False  # a signal is to interrupt it, in the main thread
 
     @property
@@ -42,23 +44,33 @@ class Thread(BlockingLoop):
     def pause(self, seconds: float) -> None:
         anyaio.blocking.busy(seconds)
 
-    async def interrupted(self, trial: Trial, main: Any, conditions: Sequence[Callable[[], object]]) -> Ending:
-        thread = threading.Thread(target=self._interrupt, args=(trial, conditions, threading.get_ident()))
+    async def interrupted(
+        self, trial: Trial, main: Any, conditions: Sequence[Callable[[], object]], then: Callable[[], object]
+    ) -> Ending:
+        ended = threading.Event()
+        here = threading.get_ident()
+
+        def interrupt() -> None:
+            for condition in conditions:
+                trial.spin(lambda condition=condition: condition() or ended.is_set())
+                signal.pthread_kill(here, signal.SIGUSR1)
+                time.sleep(0.005)
+            then()
+
+        thread = threading.Thread(target=interrupt)
         before = signal.signal(signal.SIGUSR1, self._raise)
         try:
             thread.start()
-            try:
-                return Ending(await main(), None, False)
-            except BaseException as error:
-                return Ending(None, error, isinstance(error, Interruption))
+            value = await main()
+            ended.set()
+            thread.join()
+            return Ending(value, None, False)
+        except BaseException as error:
+            return Ending(None, error, isinstance(error, Interruption))
         finally:
+            ended.set()
             thread.join()
             signal.signal(signal.SIGUSR1, before)
-
-    def _interrupt(self, trial: Trial, conditions: Sequence[Callable[[], object]], thread: int) -> None:
-        for condition in conditions:
-            trial.spin(condition)
-            signal.pthread_kill(thread, signal.SIGUSR1)
 
     def _raise(self, number: int, frame: object) -> None:
         raise Interruption

@@ -43,6 +43,7 @@ class Loop:
 class Selectors(CallbackLoop):
     name = "selectors"
     engines = __name__
+    restarts = False
 
     def __init__(self) -> None:
         super().__init__()
