@@ -12,51 +12,62 @@ import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from operator import methodcaller
-from typing import Any
+from typing import Any, ClassVar
 
 from anyaio._front import AwaitFront, Engine
 from anyaio._fronts import Fronts
+from anyaio._future import Waiting
 from anyaio._request import Request, T
 
 
-class Waiter(asyncio.Future[None]):
-    """What a task awaits; cancelling it cancels the request by the rules of its class."""
-
-    __slots__ = ("cancelled_before", "request")
-
-    request: Request[Any]
-    cancelled_before: bool
-
-    def cancel(self, msg: Any = None) -> bool:
-        # False has the task go on waiting and raise CancelledError as soon as it is woken.
-        if self.done():
-            return False
-        if self.request.withdraw():
-            return super().cancel(msg)
-        if self.cancelled_before:
-            self.request.abandon()  # wakes
-        self.cancelled_before = True
-        return False
-
-
 class LoopAdapter:
-    """One running loop."""
+    """One loop of asyncio's kind, whatever waits in it."""
+
+    fronts: ClassVar[Fronts[Any]]  # by loop, of this class of adapters
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = weakref.ref(loop)
 
+    def living(self) -> asyncio.AbstractEventLoop:
+        if (loop := self.loop()) is None or loop.is_closed():
+            raise RuntimeError("the event loop of this front end is closed")
+        return loop
+
     def attach(self, fd: int, poll: Callable[[], int]) -> None:
-        loop = asyncio.get_running_loop()
+        loop = self.living()
         try:
             contextvars.Context().run(loop.add_reader, fd, poll)
         except NotImplementedError:
-            raise RuntimeError(f"{type(loop).__name__} has no add_reader, which anyaio.asyncio needs") from None
+            raise RuntimeError(f"{type(loop).__name__} has no add_reader, which anyaio needs") from None
 
     def detach(self, fd: int) -> None:
         if (loop := self.loop()) is not None:
-            _fronts.discard(loop)
+            self.fronts.discard(loop)
             if not loop.is_closed():
                 loop.remove_reader(fd)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        return self.living().create_task(coroutine).cancel
+
+    def on_error(self, exception: BaseException, request: Request[Any]) -> None:
+        if (loop := self.loop()) is not None:
+            loop.call_exception_handler({"message": f"the callback of {request!r} failed", "exception": exception})
+
+
+class Waiter(Waiting, asyncio.Future[None]):
+    """What a task awaits; cancelling it cancels the request by the rules of its class."""
+
+    __slots__ = ("cancelled_before", "request")
+
+    def cancel(self, msg: Any = None) -> bool:
+        # False has the task go on waiting and raise CancelledError as soon as it is woken.
+        return not self.done() and self.take_back() and super().cancel(msg)
+
+
+class TaskAdapter(LoopAdapter):
+    """One running loop, whose tasks wait."""
+
+    fronts = Fronts[AwaitFront]()
 
     async def wait(self, request: Request[T]) -> T:
         waiter = Waiter()  # of the running loop
@@ -76,18 +87,11 @@ class LoopAdapter:
         finally:
             del request, waiter  # an error's traceback must not lead back to the request that holds it
 
-    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
-        return asyncio.get_running_loop().create_task(coroutine).cancel
-
     # A waiter is never done before: one that was cancelled has withdrawn its request. This is done in C throughout.
     wake = staticmethod(methodcaller("set_result", None))
 
-    def on_error(self, exception: BaseException, request: Request[Any]) -> None:
-        if (loop := self.loop()) is not None:
-            loop.call_exception_handler({"message": f"the callback of {request!r} failed", "exception": exception})
 
-
-_fronts: Fronts[AwaitFront] = Fronts()
+_fronts = TaskAdapter.fronts
 
 
 def current() -> AwaitFront:
@@ -99,4 +103,4 @@ def current() -> AwaitFront:
 
 def start(loop: asyncio.AbstractEventLoop) -> AwaitFront:
     _fronts.discard_closed()
-    return _fronts.put(loop, AwaitFront.start(LoopAdapter(loop), Engine()))
+    return _fronts.put(loop, AwaitFront.start(TaskAdapter(loop), Engine()))

@@ -1,0 +1,105 @@
+"""tornado's Futures, on the asyncio loop that is under every IOLoop: `anyaio.asyncio` has how to watch it.
+
+asyncio reads a Future's state behind the back of its methods. It finds nothing there: the result is with the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Generator
+from contextlib import suppress
+from typing import Any
+
+from tornado import gen
+from tornado.ioloop import IOLoop
+
+from anyaio._front import Engine, FutureFront
+from anyaio._fronts import Fronts
+from anyaio._future import FutureMaker, Held
+from anyaio._request import T
+from anyaio.asyncio._adapter import LoopAdapter
+
+# Two that ask for a result to be rid of it: of what a callback returned, and of what came after gen.with_timeout's end.
+RETURNED = IOLoop._discard_future_result.__code__
+LATE = next((code for code in gen.with_timeout.__code__.co_consts if "error_callback" in str(code)), None)
+
+
+class Future(Held[T], asyncio.Future[T]):
+    """The result of a request. Cancelling it cancels the request by the rules of its class."""
+
+    __slots__ = ("cancelled_before", "error", "request", "resuming", "taken", "value")
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel it; a change that a worker has begun is waited for, until patience or a second cancel ends that."""
+        if self.done():
+            return False
+        if self.take_back():
+            super().cancel(msg)
+        return True
+
+    def exception(self) -> BaseException | None:
+        """Return the error, if any; a result is not taken."""
+        try:
+            super().exception()
+        except asyncio.CancelledError as error:
+            self.request.settle(error)
+            raise
+        return self.look()
+
+    def result(self) -> T:
+        """Take the result, or raise the error."""
+        caller = sys._getframe(1).f_code
+        if self.exception() is not None and caller is LATE:
+            return None  # type: ignore[return-value]  # it would log the error
+        # A task asks before it resumes, and then may resume with a cancellation instead: it takes the result itself.
+        return self.answer(takes=not self.resuming and caller is not LATE and caller is not RETURNED)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        if not self.done():
+            self._asyncio_future_blocking = True
+            self.resuming += 1
+            try:
+                yield self
+            except BaseException as error:  # a cancellation, unless it is the request's own
+                if error is not self.error:
+                    self.cancelled_before = True
+                    with suppress(RuntimeError):  # on another thread: what nobody takes goes with its request
+                        self.request.settle(error)
+                        super().cancel()
+                raise
+            finally:
+                self.resuming -= 1
+        return self.answer()
+
+    __iter__ = __await__
+
+    def __del__(self) -> None:
+        if self.done() and not (self.taken or self.cancelled_before) and self.exception() is not None:
+            message = f"nobody looked for the error of {self!r}"
+            self.get_loop().call_exception_handler({"message": message, "exception": self.error, "future": self})
+
+
+class FutureAdapter(FutureMaker[Future[Any]], LoopAdapter):
+    """One IOLoop's loop."""
+
+    fronts = Fronts[FutureFront]()
+
+    def make(self) -> Future[Any]:
+        return Future(loop=self.living())
+
+    def wake(self, future: Future[Any]) -> None:
+        if future.cancelled_before:
+            asyncio.Future.cancel(future)
+        else:
+            future.set_result(None)
+
+
+def current() -> FutureFront:
+    """Return the front end of ``IOLoop.current()``, made at its first use."""
+    loop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]  # every IOLoop that there is has it
+    if (entry := FutureAdapter.fronts.get(id(loop))) is not None:
+        return entry[1]
+    FutureAdapter.fronts.discard_closed()
+    engine = Engine()
+    return FutureAdapter.fronts.put(loop, FutureFront.start(FutureAdapter(engine, loop), engine))

@@ -1,0 +1,157 @@
+"""What the loops' own kinds of futures have in common: when they are done, who takes the result, what cancelling does.
+
+1. A future is never done before the next poll, also if its result was there at once.
+2. A future that is done leaves its result with its request, until somebody takes it: so a descriptor that nobody took
+   is closed, with the request.
+3. Cancelling takes the request back, or else waits for its end, until patience or a second cancel ends that.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ._request import Outcome, Request, State, T
+
+if TYPE_CHECKING:
+    from ._engine import Engine
+
+
+class Waiting:
+    """What a request is waited for with: it can be cancelled."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()  # who is of this kind has its slots
+
+    request: Request[Any]
+    cancelled_before: bool
+
+    def take_back(self) -> bool:
+        """Cancel the request. True: it is done now. False: its end wakes; at once if this is the second time."""
+        again, self.cancelled_before = self.cancelled_before, True
+        if self.request.withdraw():
+            return True
+        if again:
+            self.request.abandon()
+        return False
+
+
+class Held(Waiting, Generic[T]):
+    """The result of a request, for a future: it is looked at, or taken."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
+
+    request: Request[T]
+    taken: bool
+    value: T
+    error: BaseException | None
+    resuming: int  # how many will take it when they resume
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.request!r}>"
+
+    def hold(self, request: Request[T]) -> None:
+        """Begin with this request."""
+        self.request = request
+        self.error = None
+        self.taken = self.cancelled_before = False
+        self.resuming = 0
+
+    def look(self) -> BaseException | None:
+        """Return the error of the request, which is done. A result that could be lost is not taken."""
+        if (outcome := None if self.taken else self.request.outcome) is None or outcome.status != "done":
+            self.take()
+        return self.error
+
+    def take(self) -> None:
+        """Have the result, or the error. Only once: the next result of the same request may be another."""
+        if self.taken:
+            return
+        self.taken = True
+        try:
+            self.value = self.request.result()
+        except BaseException as error:
+            self.error = error.with_traceback(None)
+
+    def answer(self, takes: bool = True) -> T:
+        """Return the result, and take it or not; raise the error."""
+        try:
+            if (error := self.look()) is not None:
+                raise error
+            if takes:
+                self.take()
+            if self.taken:
+                return self.value
+            outcome = self.request.outcome
+            return outcome.result if outcome is not None else None  # type: ignore[return-value]  # a look finds it
+        finally:
+            error = None
+            del self  # the error's traceback must not lead back to it
+
+
+class Ready(Request[Any]):
+    """A result that was there at once, for who waits for it all the same."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    @property
+    def operation(self) -> str:
+        return "ready"
+
+    @property
+    def state(self) -> State:
+        return "done"
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return Outcome("done", self._value)
+
+    def cancel(self) -> bool:
+        return False
+
+    def withdraw(self) -> bool:
+        return False
+
+    def abandon(self) -> None:
+        """The poll that wakes who waits comes at once."""
+
+    def settle(self, error: BaseException) -> None:
+        error.outcome = self.outcome  # type: ignore[attr-defined]  # that is what it is for
+
+    def result(self) -> Any:
+        return self._value
+
+
+F = TypeVar("F", bound=Held[Any])
+
+
+class FutureMaker(Generic[F]):
+    """The part of an adapter that makes futures. It keeps neither the engine, which keeps the adapter, nor the loop."""
+
+    def __init__(self, engine: Engine, loop: Any) -> None:
+        self.engine = weakref.ref(engine)
+        self.loop = weakref.ref(loop)
+
+    make: Callable[[], F]
+    """Returns a new future of the loop's kind."""
+    wake: Callable[[F], object]
+    """Has a future done, as its request is."""
+
+    def future(self, result: Any) -> F:
+        request = result if isinstance(result, Request) else Ready(result)
+        try:
+            future = self.make()
+        except RuntimeError:  # the loop is gone
+            request.cancel()
+            raise
+        future.hold(request)
+        if request.state != "done":
+            request.attach(future)
+        elif (engine := self.engine()) is not None:
+            engine.submitter().post(lambda _: self.wake(future))
+        return future
