@@ -20,7 +20,7 @@ from typing import Any
 
 from .common import Options, Result, Row, Subject, medians
 
-SUBJECTS = ("engine", "each", "writes", "lateness", "memory", "scan", "copy", "rmtree")
+SUBJECTS = ("engine", "each", "writes", "lateness", "memory", "scan", "copy", "rmtree", "loops")
 
 
 def subject(name: str) -> Subject:
@@ -91,7 +91,8 @@ def machine() -> dict[str, Any]:
 
 def show(row: Row) -> None:
     verdict = {None: "", True: f"{row.target}: yes", False: f"{row.target}: NO"}[row.met]
-    print(f"{row.what:60} {row.value:12,.2f} {row.unit:6} {verdict}".rstrip(), flush=True)
+    value = "not measured" if row.value is None else f"{row.value:,.2f}"
+    print(f"{row.what:60} {value:>12} {row.unit:6} {verdict}".rstrip(), flush=True)
 
 
 def main() -> None:

@@ -31,13 +31,13 @@ class Row(NamedTuple):
     """A line of the report."""
 
     what: str
-    value: float
+    value: float | None  # None: it could not be measured here
     unit: str
     target: str = ""  # such as "<= 0.5"; empty if none is set
 
     @property
     def met(self) -> bool | None:
-        if not self.target:
+        if not self.target or self.value is None:
             return None
         sign, bound = self.target.split()
         return self.value <= float(bound) if sign == "<=" else self.value >= float(bound)
