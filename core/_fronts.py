@@ -52,9 +52,14 @@ class Chosen(Generic[L, F]):
         self._thread.loop = weakref.ref(loop)
         return self.current()
 
+    def loop(self) -> L | None:
+        """Return the loop that this thread uses, if it is still there."""
+        loop: L | None = getattr(self._thread, "loop", _no_loop)()
+        return loop
+
     def current(self) -> F:
         """Return the front end of the loop that this thread uses, made at its first use. RuntimeError without a loop."""
-        loop: L | None = getattr(self._thread, "loop", _no_loop)()
+        loop = self.loop()
         if loop is None:
             raise RuntimeError(f"this thread has no loop, or it is gone: {self._advice}")
         entry = self._fronts.get(id(loop))

@@ -116,6 +116,8 @@ LOOPS: tuple[Loop, ...] = (
     Loop.known("Qt", "callback", "anyaio.qt", "PySide6.QtCore", ask_qt),
     Loop.known("GLib", "callback", "anyaio.glib", "gi.repository.GLib", lambda glib: glib.main_depth),
     Loop.known("Tk", "callback", "anyaio.tk", "tkinter", ask_tk),
+    # pyuv does not tell: the loop that the thread was told to use is taken for one that runs.
+    Loop.known("pyuv", "callback", "anyaio.pyuv", "anyaio.pyuv._adapter", lambda adapter: adapter._loops.loop),
 )
 
 _await_loops: tuple[Loop, ...] = ()

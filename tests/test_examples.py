@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import display
 import pytest
 
 from anyaio._backend import backend
@@ -28,7 +29,7 @@ def run(tmp_path):
 
     def run(*arguments):
         command = [sys.executable, "-W", "error", "-X", "dev", *map(str, arguments)]
-        environment = {**os.environ, "ANYAIO_BACKEND": backend.NAME}
+        environment = {**os.environ, "ANYAIO_BACKEND": backend.NAME, "QT_QPA_PLATFORM": "offscreen"}
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout
@@ -41,6 +42,10 @@ def test_a_block_of_the_documentation_runs(run, tmp_path, code):
     for name in IMPORTED.findall(code):
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed")
+        if name == "tkinter":
+            if display.lacking():
+                pytest.skip(display.lacking())
+            display.show()
     (tmp_path / "block.py").write_text(code)
     run("block.py")
 

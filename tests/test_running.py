@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 
+import display
 import pytest
 import tinyloop
 
@@ -46,7 +47,7 @@ def run_program(program, tmp_path, *modules):
         pytest.importorskip(module, reason=f"{module} is not installed", exc_type=ImportError)
     command = [sys.executable, "-c", textwrap.dedent(program)]
     environment = {**os.environ, "ANYAIO_BACKEND": chosen_backend.NAME, "QT_QPA_PLATFORM": "offscreen"}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=30)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -150,6 +151,18 @@ RUNS = {
         loop.run()
         """,
     ),
+    "pyuv": (
+        ["pyuv"],
+        """
+        import pyuv
+        import anyaio.pyuv
+        loop = pyuv.Loop()
+        anyaio.pyuv.use(loop)
+        timer = pyuv.Timer(loop)
+        timer.start(lambda timer: look_and(timer.close), 0, 0)
+        loop.run()
+        """,
+    ),
 }
 LOOK = """
 import importlib, threading
@@ -184,20 +197,23 @@ def test_a_loop_is_told_from_others_and_not_blocked_but_another_thread_is_free(t
 
 
 def test_tk_is_told_too(tmp_path):
-    pytest.importorskip("tkinter", reason="tkinter is not installed")
-    if not os.environ.get("DISPLAY"):
-        pytest.skip("there is no display")
+    if display.lacking():
+        pytest.skip(display.lacking())
+    display.show()
     printed = run_program(
         LOOK.format(name="tk")
         + textwrap.dedent(
             """
             import tkinter
+            import anyaio.tk
             root = tkinter.Tk()
+            anyaio.tk.use(root)
             root.after(0, look_and, root.destroy)
             root.mainloop()
             """
         ),
         tmp_path,
+        "tkinter",
     )
     assert printed == "[]\n"
 
