@@ -58,7 +58,7 @@ class Chosen(Generic[L, F]):
         return loop
 
     def current(self) -> F:
-        """Return the front end of the loop that this thread uses, made at its first use. RuntimeError without a loop."""
+        """Return the front end of this thread's loop, made at its first use. RuntimeError without a loop."""
         loop = self.loop()
         if loop is None:
             raise RuntimeError(f"this thread has no loop, or it is gone: {self._advice}")

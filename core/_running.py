@@ -92,20 +92,6 @@ def ask_qt(core: Any) -> Runs:
     return lambda: application() is not None and thread().loopLevel()
 
 
-def ask_tk(tkinter: Any) -> Runs:
-    def runs() -> object:
-        root = tkinter._default_root
-        if root is None or not root.tk.dispatching():
-            return False
-        try:
-            root.tk.exprboolean("1")
-        except RuntimeError:  # it runs in another thread
-            return False
-        return True
-
-    return runs
-
-
 # trio before asyncio: in its guest mode both run in a thread.
 LOOPS: tuple[Loop, ...] = (
     Loop.known("trio", "await", "anyaio.trio", "trio.lowlevel", ask_trio),
@@ -115,8 +101,8 @@ LOOPS: tuple[Loop, ...] = (
     # Qt before GLib, on which it may be built.
     Loop.known("Qt", "callback", "anyaio.qt", "PySide6.QtCore", ask_qt),
     Loop.known("GLib", "callback", "anyaio.glib", "gi.repository.GLib", lambda glib: glib.main_depth),
-    Loop.known("Tk", "callback", "anyaio.tk", "tkinter", ask_tk),
-    # pyuv does not tell: the loop that the thread was told to use is taken for one that runs.
+    # These two do not tell: the loop that the thread was told to use is taken for one that runs.
+    Loop.known("Tk", "callback", "anyaio.tk", "anyaio.tk._adapter", lambda adapter: adapter._roots.loop),
     Loop.known("pyuv", "callback", "anyaio.pyuv", "anyaio.pyuv._adapter", lambda adapter: adapter._loops.loop),
 )
 
