@@ -47,20 +47,23 @@ class CheckpointAdapter:
     """Returns the running task, which is what `wake` gets."""
     checkpoint: Callable[[], Awaitable[object]]
     """Raises a cancellation that is there, and gives other tasks their turn."""
+    cancel_point: Callable[[], Awaitable[object]]
+    """Raises a cancellation that is there; without one it does not suspend."""
     turn: Callable[[], Awaitable[object]]
     """Gives other tasks their turn, and raises nothing."""
+    suspend: Callable[[Callable[[Callable[[], NoReturn]], Any]], Awaitable[object]]
+    """Suspends the task until it is woken.
+
+    To cancel it, it asks what it is given, at most once, with what raises the cancellation; the answer is *yes* or
+    *no*.
+    """
+    yes: Any
+    no: Any
     interrupt: Callable[[BaseException], object]
     """Has an exception of a callback end the loop's run, as an interruption by the user does."""
 
     def is_cancelled(self) -> bool:
         """Whether the next checkpoint of the running task raises a cancellation."""
-        raise NotImplementedError
-
-    def suspend(self, may_cancel: Callable[[Callable[[], NoReturn]], bool]) -> Awaitable[object]:
-        """Suspend the task until it is woken.
-
-        To cancel it, ask *may_cancel*, at most once, with what raises the cancellation: True means yes.
-        """
         raise NotImplementedError
 
     # ---- what it has from here ----
@@ -79,12 +82,11 @@ class CheckpointAdapter:
             request.attach(self.task())
         self.begun += 1
         try:
-            if not done:
-                await self.suspend(wait.may_cancel)
-            elif self.is_cancelled():
-                await self.checkpoint()
-            else:
+            if done:
+                await self.cancel_point()
                 await self.turn()
+            else:
+                await self.suspend(wait.may_cancel)
             if wait.late is not None and (cancelled_before or wait.must_raise()):
                 wait.late()
         except BaseException as error:  # a cancellation; GeneratorExit, on whatever thread collects the task:
@@ -111,16 +113,17 @@ class Wait:
         self.request = request
         self.late: Callable[[], NoReturn] | None = None  # raises the one that the request was not taken back for
 
-    def may_cancel(self, raise_cancel: Callable[[], NoReturn]) -> bool:
+    def may_cancel(self, raise_cancel: Callable[[], NoReturn]) -> Any:
+        """Answer whether the task may be cancelled now."""
         try:
             if self.request.withdraw():
-                return True
+                return self.adapter.yes
         except BaseException as error:  # of a callback of something else that has ended by that
             self.adapter.interrupt(error)
             self.adapter.guard(partial(self.request.settle, error))
-            return True
+            return self.adapter.yes
         self.late = raise_cancel
-        return False
+        return self.adapter.no
 
     def must_raise(self) -> bool:
         """Whether the cancellation is raised though the request has ended."""
@@ -184,6 +187,7 @@ class CheckpointEach(AwaitEach[Item, Result]):
     async def __anext__(self) -> tuple[Item, Result]:
         if self._adapter.is_cancelled():
             await self._adapter.wait(self._flow)  # which raises it
+        await self._adapter.cancel_point()
         begun = self._adapter.begun
         try:
             return await super().__anext__()

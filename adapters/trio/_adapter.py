@@ -49,7 +49,10 @@ class TrioAdapter(CheckpointAdapter):
     wake = staticmethod(lowlevel.reschedule)
     task = staticmethod(lowlevel.current_task)
     checkpoint = staticmethod(lowlevel.checkpoint)
+    cancel_point = staticmethod(lowlevel.checkpoint_if_cancelled)
     turn = staticmethod(lowlevel.cancel_shielded_checkpoint)
+    suspend = staticmethod(lowlevel.wait_task_rescheduled)
+    yes, no = lowlevel.Abort.SUCCEEDED, lowlevel.Abort.FAILED
     wait = lowlevel.enable_ki_protection(CheckpointAdapter.wait)  # nothing may come between attaching and suspending
     interrupt = Interruption
 
@@ -83,12 +86,6 @@ class TrioAdapter(CheckpointAdapter):
 
     def is_cancelled(self) -> bool:
         return trio.current_effective_deadline() == -inf
-
-    async def suspend(self, may_cancel: Callable[[Callable[[], NoReturn]], bool]) -> None:
-        def abort(raise_cancel: Callable[[], NoReturn]) -> lowlevel.Abort:
-            return lowlevel.Abort.SUCCEEDED if may_cancel(raise_cancel) else lowlevel.Abort.FAILED
-
-        await lowlevel.wait_task_rescheduled(abort)
 
     def spawn(self, coroutine: Coroutine[None, None, None]) -> Callable[[], object]:
         scope = trio.CancelScope()

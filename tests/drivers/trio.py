@@ -87,7 +87,6 @@ class Trio(AwaitLoop):
 
 class Guest(Trio):
     name = "trio in asyncio"
-    scale = 100
 
     def run(self, main: Main) -> Any:
         return asyncio.run(self._host(main))
