@@ -5,9 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from ._trial import Trial, a_second_cancel_counts, demands, has_timeouts, not_for
-
-POLLS_AT_ONCE = "who blocks polls at once: nothing is ever finished and not polled"
+from ._trial import Trial, a_second_cancel_counts, demands, has_timeouts
 
 # ---- queued ----
 
@@ -123,7 +121,6 @@ async def a_wait_for_a_lock_is_cancelled(t: Trial) -> None:
 # ---- finished, but not polled ----
 
 
-@not_for(blocking=POLLS_AT_ONCE)
 async def a_look_cancelled_when_it_has_finished_ends(t: Trial) -> None:
     with t.held():
         ending = await t.cancelled(lambda: t.aio.listdir(t.folder), t.finished())
@@ -131,7 +128,6 @@ async def a_look_cancelled_when_it_has_finished_ends(t: Trial) -> None:
     await t.drained()
 
 
-@not_for(blocking=POLLS_AT_ONCE)
 async def an_open_cancelled_when_it_has_finished_loses_no_descriptor(t: Trial) -> None:
     with t.held():
         ending = await t.cancelled(lambda: t.aio.open(t.folder, os.O_RDONLY), t.finished())
@@ -140,7 +136,6 @@ async def an_open_cancelled_when_it_has_finished_loses_no_descriptor(t: Trial) -
     await t.drained()
 
 
-@not_for(blocking=POLLS_AT_ONCE)
 async def a_creating_open_cancelled_when_it_has_finished_loses_no_descriptor(t: Trial) -> None:
     with t.held():
         ending = await t.cancelled(lambda: t.aio.open(t.folder / "f", os.O_CREAT | os.O_WRONLY), t.finished())
@@ -152,7 +147,6 @@ async def a_creating_open_cancelled_when_it_has_finished_loses_no_descriptor(t: 
     await t.drained()
 
 
-@not_for(blocking=POLLS_AT_ONCE)
 async def a_change_cancelled_when_it_has_finished_tells_that_it_is_done(t: Trial) -> None:
     with t.held():
         ending = await t.cancelled(lambda: t.aio.write_bytes(t.folder / "f", b"12345"), t.finished())
@@ -160,7 +154,6 @@ async def a_change_cancelled_when_it_has_finished_tells_that_it_is_done(t: Trial
     assert (t.folder / "f").read_bytes() == b"12345"
 
 
-@not_for(blocking=POLLS_AT_ONCE)
 async def a_change_cancelled_when_it_has_failed_tells_the_error(t: Trial) -> None:
     with t.held():
         ending = await t.cancelled(lambda: t.aio.mkdir(t.folder), t.finished())
@@ -173,7 +166,6 @@ async def a_change_cancelled_when_it_has_failed_tells_the_error(t: Trial) -> Non
 # ---- done, again and together ----
 
 
-@not_for(blocking="a thread cannot be cancelled; a signal interrupts whatever runs")
 async def cancelling_a_task_that_has_ended_does_nothing(t: Trial) -> None:
     task = t.start(t.aio.listdir(t.folder))
     assert (await t.join(task)).value == []
@@ -213,7 +205,6 @@ async def patience_ends_the_wait_for_a_stuck_change(t: Trial) -> None:
     await t.until(lambda: not stuck.is_open())
 
 
-@not_for(blocking="a thread cannot be cancelled")
 async def many_tasks_cancelled_at_once_never_run(t: Trial) -> None:
     with t.held():
         tasks = [t.start(t.aio.mkdir(t.folder / str(number))) for number in range(100)]

@@ -15,7 +15,7 @@ from contextvars import Context, copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from .. import Cancelled, Request
+from .. import Cancelled, Group, Request
 
 if TYPE_CHECKING:
     from ._trial import Ending, Trial
@@ -74,7 +74,7 @@ class Driver:
     restarts: bool = True
     """Whether, after shutdown, the next call starts a new engine."""
     late: bool = False
-    """Whether a change that was cancelled returns its result, and the cancellation comes with the next sleep."""
+    """Whether a change that cannot be cancelled any more returns its result, as if nobody had tried."""
     hasty: bool = False
     """Whether a second cancellation ends the wait for a change at once."""
 
@@ -98,7 +98,7 @@ class Driver:
         raise NotImplementedError
 
     def timeout(self, seconds: float, main: Main) -> Awaitable[Any]:
-        """Run ``main()`` with the loop's own limit of time; raises TimeoutError when that is over."""
+        """Run ``main()`` with the loop's own limit of time; raise TimeoutError when that is over."""
         raise NotImplementedError
 
     def styles(self) -> Mapping[str, Callable[..., Awaitable[Any]]]:
@@ -242,6 +242,7 @@ class CallbackLoop(Driver):
     """Functions take callbacks. Has `serve` and `call_later`."""
 
     colour = "callback"
+    late = True
 
     def serve(self, begin: Callable[[Callable[[], None]], None]) -> None:
         """Make a loop, call ``begin(stop)``, run the loop until ``stop()`` is called, and end it."""
@@ -271,6 +272,39 @@ class CallbackLoop(Driver):
         strand = Strand(coroutine, lambda value, error: None)
         self.call_later(0, strand.step)
         return strand.cancel
+
+    async def timeout(self, seconds: float, main: Main) -> Any:
+        """Run ``main()`` until a timer cancels it."""
+        endings: list[tuple[Any, BaseException | None]] = []
+        late = False
+        waiting: Strand | None = None
+
+        def ended(value: Any, error: BaseException | None) -> None:
+            endings.append((value, error))
+            if waiting is not None:
+                waiting.step()
+
+        def stop() -> None:
+            nonlocal late
+            if not endings:
+                late = True
+                strand.cancel()
+
+        def wait(waiter: Strand) -> None:
+            nonlocal waiting
+            waiting = waiter
+
+        strand = Strand(main(), ended)
+        self.call_later(seconds, stop)
+        strand.step()
+        if not endings:
+            await Trap(wait)
+        value, error = endings.pop()
+        if late and isinstance(error, Cancelled):
+            raise TimeoutError from error
+        if error is not None:
+            raise error
+        return value
 
     def sleep(self, seconds: float) -> Awaitable[None]:
         return Trap(lambda strand: self.call_later(seconds, strand.step))
@@ -311,21 +345,28 @@ class Strand:
             self._ended(None, failure)
         else:
             trap(self)
+        finally:
+            del error  # its traceback leads here
 
     def resume(self, request: Request[Any]) -> None:
         """Resume it with a request's result: this is the callback."""
         try:
             value = request.result()
-        except BaseException as error:
-            self.step(error=error)
+        except BaseException as caught:
+            error = caught.with_traceback(None)
         else:
             self.step(value)
+            return
+        try:
+            self.step(error=error)
+        finally:
+            del request, error
 
     def cancel(self) -> None:
-        """Cancel the request that it waits for. Its callback does not run if that is taken back."""
+        """Cancel the request that it waits for. Its callback does not run if that is taken back, nor does a group's."""
         request = self.request
-        if request is not None and request.cancel():
-            self.resume(request)
+        if request is not None and (request.cancel() or isinstance(request, Group)):
+            self.step(error=Cancelled(outcome=request.outcome))
 
 
 class Trap(Awaitable[Any]):
@@ -399,7 +440,11 @@ class CallbackPairs:
         while not self._pairs:
             if self._ended:
                 raise StopAsyncIteration
-            await Trap(lambda strand: setattr(self, "_strand", strand))
+            try:
+                await Trap(self._wait)
+            except Cancelled:
+                self.close()
+                raise
         item, request = self._pairs.pop(0)
         try:
             return item, request.result()
@@ -409,7 +454,12 @@ class CallbackPairs:
             self.close()
             raise
 
+    def _wait(self, strand: Strand) -> None:
+        self._strand = strand
+        strand.request = self._group
+
     def close(self) -> None:
+        self._strand = None
         self._group.cancel()
         self._ended = True
         self._pairs.clear()

@@ -44,7 +44,7 @@ async def _awaited(call: Callable[[], Any]) -> None:
 
 
 @demands(restarts)
-@not_for(blocking="the thread that waits cannot shut down", callback="what is shut down has no callbacks")
+@not_for(callback="what is shut down has no callbacks")
 async def shutdown_wakes_who_waits(t: Trial) -> None:
     with t.held():
         task = t.start(t.aio.nop())
@@ -149,7 +149,6 @@ def a_loop_ends_with_a_stuck_change(t: Trial) -> None:
     t.spin(lambda: not stuck.is_open())
 
 
-@not_for(blocking="a thread that waits cannot be ended")
 def a_loop_ends_with_a_task_that_waits(t: Trial) -> None:
     stuck = t.stuck()
 

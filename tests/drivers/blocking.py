@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, ClassVar
 
 import anyaio.blocking
+from anyaio._blocking import ThreadAdapter
 from anyaio.testing import BlockingLoop, Ending, Trial
 
 
 class Interruption(BaseException):
     """What a signal's handler raises."""
+
+
+POLLS_AT_ONCE = "a thread that waits polls at once: nothing stays finished"
+OWN_ENGINE = "no two threads share an engine"
+NOT_CANCELLED = "a thread cannot be cancelled, but by a signal, which interrupts whatever runs"
 
 
 class Thread(BlockingLoop):
@@ -22,6 +29,20 @@ class Thread(BlockingLoop):
     cancellations = (Interruption,)
     tasks = 20
     hasty = True
+    does_not_apply: ClassVar = {
+        "a_look_cancelled_when_it_has_finished_ends": POLLS_AT_ONCE,
+        "an_open_cancelled_when_it_has_finished_loses_no_descriptor": POLLS_AT_ONCE,
+        "a_creating_open_cancelled_when_it_has_finished_loses_no_descriptor": POLLS_AT_ONCE,
+        "a_change_cancelled_when_it_has_finished_tells_that_it_is_done": POLLS_AT_ONCE,
+        "a_change_cancelled_when_it_has_failed_tells_the_error": POLLS_AT_ONCE,
+        "cancelling_a_task_that_has_ended_does_nothing": NOT_CANCELLED,
+        "many_tasks_cancelled_at_once_never_run": NOT_CANCELLED,
+        "a_loop_ends_with_a_task_that_waits": NOT_CANCELLED,
+        "shutdown_wakes_who_waits": OWN_ENGINE,
+        "a_view_orders_the_queue_by_priority": OWN_ENGINE,
+        "a_full_engine_holds_back_who_calls": OWN_ENGINE,
+        "a_call_that_is_held_back_can_be_cancelled": OWN_ENGINE,
+    }
     watches = False  # a signal is to interrupt it, in the main thread
 
     @property
@@ -42,7 +63,14 @@ class Thread(BlockingLoop):
         raise AssertionError("nothing can cancel what a thread waits for, but a signal: use t.cancelled")
 
     def pause(self, seconds: float) -> None:
-        anyaio.blocking.busy(seconds)
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            engine = anyaio.blocking.current().engine
+            if engine.nreqs:
+                engine.wait(left)
+                engine.poll()
+            else:
+                time.sleep(left)
 
     async def interrupted(
         self, trial: Trial, main: Any, conditions: Sequence[Callable[[], object]], then: Callable[[], object]
@@ -52,7 +80,7 @@ class Thread(BlockingLoop):
 
         def interrupt() -> None:
             for condition in conditions:
-                trial.spin(lambda condition=condition: condition() or ended.is_set())
+                trial.spin(lambda condition=condition: (condition() and waits(here)) or ended.is_set())
                 signal.pthread_kill(here, signal.SIGUSR1)
                 time.sleep(0.005)
             then()
@@ -72,8 +100,43 @@ class Thread(BlockingLoop):
             thread.join()
             signal.signal(signal.SIGUSR1, before)
 
+    async def timeout(self, seconds: float, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        """As an alarm does it."""
+        end = time.monotonic() + seconds
+        handler = signal.signal(signal.SIGUSR1, self._raise)
+        ended = threading.Event()
+        here = threading.get_ident()
+
+        def interrupt() -> None:
+            if not ended.wait(end - time.monotonic()):
+                signal.pthread_kill(here, signal.SIGUSR1)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        try:
+            return await main()
+        except Interruption as error:
+            raise TimeoutError from error
+        finally:
+            ended.set()
+            thread.join()
+            signal.signal(signal.SIGUSR1, handler)
+
+    def run_until_idle(self, begin: Callable[[], object]) -> None:
+        self.run_blocking(lambda: (begin(), anyaio.blocking.current().engine.flush()))
+
     def _raise(self, number: int, frame: object) -> None:
         raise Interruption
+
+
+def waits(thread: int) -> bool:
+    """Whether a thread is in the wait for a request, or on its way there."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None:
+        if frame.f_code is ThreadAdapter.wait.__code__:
+            return True
+        frame = frame.f_back
+    return False
 
 
 DRIVERS = [Thread()]

@@ -28,10 +28,10 @@ class Loop:
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         heapq.heappush(self.timers, (time.monotonic() + seconds, next(self.count), callback))
 
-    def run(self) -> None:
+    def run(self, *, until_idle: bool = False) -> None:
         with selectors.DefaultSelector() as selector, self.engine:
             selector.register(self.engine, selectors.EVENT_READ)
-            while self.running:
+            while self.running and (self.engine.nreqs or not until_idle):
                 timeout = max(0, self.timers[0][0] - time.monotonic()) if self.timers else None
                 if selector.select(timeout):
                     self.engine.poll()
@@ -70,6 +70,11 @@ class Selectors(CallbackLoop):
 
     def call_later(self, seconds: float, callback: Callable[[], object]) -> None:
         self._here.loop.call_later(seconds, callback)
+
+    def run_until_idle(self, begin: Callable[[], object]) -> None:
+        loop = self._here.loop = Loop()
+        begin()
+        loop.run(until_idle=True)
 
 
 DRIVERS = [Selectors()]
