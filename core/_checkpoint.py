@@ -171,6 +171,8 @@ class CheckpointFront(AwaitFront):
 
         @wraps(AwaitFront.each)
         def each(self, function, items, *, limit=64, ordered=False, errors="raise"):
+            if self.engine.closed:  # what takes asynchronous items could not be started either
+                raise RuntimeError("each: this engine was shut down")
             flow = start(self, function, limit, ordered, errors, StopAsyncIteration)
             return CheckpointEach(self._adapter, flow, items, self._strict)
 

@@ -1,4 +1,4 @@
-"""What tests of anyaio.trio need: its functions on each backend, runs with a limit of time, and conditions to wait for."""
+"""What tests of anyaio.trio need: its functions on each backend, runs with a limit of time, calls to be cancelled."""
 
 from __future__ import annotations
 
