@@ -10,6 +10,7 @@ import functools
 import gc
 import inspect
 import os
+import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from types import ModuleType
@@ -104,11 +105,13 @@ class Stuck:
     def __init__(self, path: str) -> None:
         self.path = path
         self.reader = -1
+        self._lock = threading.Lock()  # whom one thread has let go may come here before it has a reader
         os.mkfifo(path)
 
     def release(self) -> None:
-        if self.reader < 0:
-            self.reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        with self._lock:
+            if self.reader < 0:
+                self.reader = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
 
     def is_open_for_writing(self) -> bool:
         return any(name.endswith(self.path) for name in descriptors() if not name.startswith(f"{self.reader} "))
