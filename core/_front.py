@@ -375,6 +375,10 @@ class BlockingFront(Front[BlockingAdapter], BlockingOps):
 
     _hold = hold
 
+    def __init__(self, adapter: BlockingAdapter, engine: Engine, options: Options, home: tuple[int, int]) -> None:
+        super().__init__(adapter, engine, options, home)
+        self._wait = adapter.wait  # type: ignore[method-assign]  # no frame of ours in an error's traceback
+
     def wait(self, request: Request[T]) -> T:
         """Wait for a request that this engine returned, also one that is done already; return its result."""
         return self._adapter.wait(request)
@@ -420,9 +424,6 @@ class BlockingFront(Front[BlockingAdapter], BlockingOps):
         """
         flow = start(self, function, limit, ordered, errors, StopIteration)
         return BlockingEach(self._adapter, flow, items)
-
-    def _wait(self, request: Request[T]) -> T:
-        return self._adapter.wait(request)
 
 
 class CallbackFront(Front[Adapter], CallbackColour):
