@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
+from contextvars import copy_context
 from types import coroutine
 from typing import Any
 
@@ -32,6 +33,7 @@ class Task:
         self.error: BaseException | None = None
         self.is_cancelled = False
         self.may_stop: Callable[[], bool] | None = None  # while it is suspended
+        self.context = copy_context()
 
     def cancel(self) -> None:
         """Raise Cancelled in it: at once if what it waits for allows that, else when it is woken."""
@@ -50,11 +52,12 @@ class Task:
         try:
             if self.is_cancelled:
                 self.is_cancelled = False
-                self.may_stop = self.running.throw(Cancelled())
+                self.may_stop = self.context.run(self.running.throw, Cancelled())
             else:
-                self.may_stop = self.running.send(None)
+                self.may_stop = self.context.run(self.running.send, None)
         except BaseException as end:  # the task's, whatever it is: StopIteration brings the result
             self.running = None
+            self.loop.tasks.remove(self)
             if isinstance(end, StopIteration):
                 self.result = end.value
             else:
@@ -65,6 +68,7 @@ class Task:
 
 class Loop:
     def __init__(self) -> None:
+        self.tasks: set[Task] = set()  # that are not done
         self.ready: deque[Task] = deque()
         self.task: Task | None = None  # the one whose code runs
         self.readers: dict[int, Callable[[], object]] = {}
@@ -82,6 +86,7 @@ class Loop:
 
     def start(self, running: Coroutine[Any, Any, Any]) -> Task:
         task = Task(self, running)
+        self.tasks.add(task)
         self.ready.append(task)
         return task
 
@@ -115,11 +120,15 @@ def running() -> Loop | None:
 
 
 def run(main: Coroutine[Any, Any, Any]) -> Any:
-    """Run *main* in a new loop and return its result."""
+    """Run *main* in a new loop, cancel what is left of other tasks, and return its result."""
     loop = _thread.loop = Loop()
     try:
         task = loop.start(main)
         while task.running is not None:
+            loop.turn()
+        for other in loop.tasks:
+            other.cancel()
+        while loop.tasks:
             loop.turn()
     finally:
         loop.selector.close()

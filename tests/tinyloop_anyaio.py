@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 import tinyloop
@@ -46,6 +46,11 @@ class LoopAdapter:
             return request.result()
         finally:
             del request
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
+        loop = self._loop()
+        assert loop is not None
+        return loop.start(coroutine).cancel
 
     @staticmethod
     def wake(waiter: tinyloop.Task) -> None:
