@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import fnmatch
+import importlib
 import inspect
 import os
 import os.path
@@ -84,9 +85,36 @@ def test_a_request_is_there(listed, place):
     assert callable(getattr(PLACES[place], listed.name, None))
 
 
-@pytest.mark.parametrize("module", [anyaio.asyncio, anyaio.blocking], ids=lambda module: module.__name__)
+@pytest.fixture(params=["asyncio", "trio", "any", "tornado", "twisted", "gevent", "blocking", "pyuv"])
+def module(request):
+    """Each module of functions."""
+    try:
+        return importlib.import_module(f"anyaio.{request.param}")
+    except ImportError as error:
+        pytest.skip(f"anyaio.{request.param} lacks what it is for: {error}")
+
+
 def test_a_module_exports_all_requests(module):
     assert {listed.name for listed in REQUESTS} <= set(module.__all__)
+    assert [name for name in module.__all__ if not callable(getattr(module, name, None))] == []
+
+
+def test_the_functions_of_a_module_have_the_parameters_of_all_others(module):
+    takes_callback = "callback" in inspect.signature(module.nop).parameters
+    for listed in REQUESTS:
+        wanted = list(inspect.signature(getattr(anyaio.asyncio, listed.name)).parameters.values())
+        found = list(inspect.signature(getattr(module, listed.name)).parameters.values())
+        if takes_callback:
+            places = [each.name for each in found if each.kind is not each.KEYWORD_ONLY]
+            assert places[-1] == "callback", listed.name
+            found = [each for each in found if each.name != "callback"]
+        assert [(each.name, each.kind, each.default) for each in found] == [
+            (each.name, each.kind, each.default) for each in wanted
+        ], listed.name
+
+
+def test_a_module_has_each_groups_and_its_front_end(module):
+    assert {"each", "group", "current"} <= set(module.__all__)
 
 
 def test_nothing_is_there_that_the_list_does_not_have():
