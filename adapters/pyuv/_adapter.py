@@ -9,22 +9,32 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
-from typing import Any
-
-import pyuv  # pyright: ignore[reportMissingImports]  # most machines cannot have it
+from typing import TYPE_CHECKING, Any, Protocol
 
 from anyaio._front import CallbackFront, Engine
 from anyaio._fronts import CallbackAdapter, Chosen
 from anyaio._request import Request
 
+if TYPE_CHECKING:
+    pyuv: Any  # it has no types
+else:
+    import pyuv
+
+
+class Loop(Protocol):
+    """A `pyuv.Loop`."""
+
+    def run(self, mode: int = ...) -> bool: ...
+    def stop(self) -> None: ...
+
 
 class LoopAdapter(CallbackAdapter):
     """One loop, which it refers to weakly."""
 
-    def __init__(self, loop: pyuv.Loop, engine: Engine) -> None:
+    def __init__(self, loop: Loop, engine: Engine) -> None:
         self._loop = weakref.ref(loop)
         self._engine = weakref.ref(engine)
-        self._handle: pyuv.Poll | None = None  # while requests are outstanding
+        self._handle: Any = None  # while requests are outstanding
         engine.on_busy = self.watch
 
     def attach(self, fd: int, poll: Callable[[], int]) -> None:
@@ -50,16 +60,16 @@ class LoopAdapter(CallbackAdapter):
         hook(type(exception), exception, exception.__traceback__)
 
 
-def start(loop: pyuv.Loop) -> CallbackFront:
+def start(loop: Loop) -> CallbackFront:
     engine = Engine()
     return CallbackFront.start(LoopAdapter(loop, engine), engine)
 
 
-_loops: Chosen[pyuv.Loop, CallbackFront] = Chosen(start, "call anyaio.pyuv.use(loop), and keep the loop")
+_loops: Chosen[Loop, CallbackFront] = Chosen(start, "call anyaio.pyuv.use(loop), and keep the loop")
 current = _loops.current
 
 
-def use(loop: pyuv.Loop) -> CallbackFront:
+def use(loop: Loop) -> CallbackFront:
     """Have this thread's requests served by *loop*, which it runs; return the loop's front end."""
     if not isinstance(loop, pyuv.Loop):
         raise TypeError(f"loop must be a pyuv.Loop, not {type(loop).__name__!r}")
