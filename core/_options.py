@@ -19,8 +19,10 @@ class SomeOptions(TypedDict, total=False):
 
     *patience*, in seconds, is how long a change that was cancelled is waited for; None is for ever.
 
-    Two have no effect yet: *checkpoint*, ``"strict"`` or ``"budget"``, which is for trio, and *lane*, ``"auto"`` or
-    ``"pool"``, which is for answers without a worker.
+    *checkpoint* is for trio: with ``"strict"`` each call gives other tasks their turn, with ``"budget"`` one whose
+    result is there at once does not.
+
+    *lane*, ``"auto"`` or ``"pool"``, has no effect yet: it is for answers without a worker.
     """
 
     priority: int

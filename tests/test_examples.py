@@ -1,5 +1,6 @@
 """The examples, and every Python block of the README and the documentation, run as they stand."""
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -80,6 +81,18 @@ def test_blocking_script(run, tmp_path):
     (tmp_path / "tree" / "deep" / "large").write_bytes(b"12345")
     printed = [line.split() for line in run(ROOT / "examples/blocking_script.py", "tree").splitlines()]
     assert printed == [["5", "tree/deep/large"], ["1", "tree/small"]]
+
+
+def test_trio_nursery(run, tmp_path):
+    pytest.importorskip("trio", reason="trio is not installed")
+    (tmp_path / "a").write_bytes(b"x" * 1_000_000)
+    os.mkfifo(tmp_path / "never")
+    printed = run(ROOT / "examples/trio_nursery.py", "1", "a", "missing", "never").splitlines()
+    assert sorted(printed) == [
+        "[Errno 2] No such file or directory: 'missing'",
+        f"a: {hashlib.sha256(b'x' * 1_000_000).hexdigest()}",
+        "never: it took too long",
+    ]
 
 
 def test_every_example_is_tested():
