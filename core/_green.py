@@ -14,7 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from ._front import BlockingAdapter, BlockingFront
+from ._front import BlockingAdapter, BlockingFront, Engine
+from ._options import Options
 from ._python.original import thread
 from ._request import Request
 
@@ -36,11 +37,13 @@ class GreenAdapter(BlockingAdapter, Protocol):
 class GreenFront(BlockingFront):
     """A front end in the blocking colour, which blocks green threads."""
 
-    _adapter: GreenAdapter
+    def __init__(self, adapter: GreenAdapter, engine: Engine, options: Options, home: tuple[int, int]) -> None:
+        super().__init__(adapter, engine, options, home)
+        self._check = adapter.check
 
     @property
     def _submit(self) -> Submitter:
-        self._adapter.check()
+        self._check()
         return self._submitter
 
     @_submit.setter
@@ -86,13 +89,14 @@ class Seats(Generic[L, F]):
         self._start = start
         self._local = thread._local()  # never patched: each real thread has its own
         self._kept: list[F] = []  # the parent's: who waits in it must not be ended in the child
-        os.register_at_fork(after_in_child=self._forget)
+        self._watching = False
 
     def get(self, loop: L) -> F:
         """Return the front end of the loop that this thread has, made at its first use."""
         seat: Seat[L, F] | None = getattr(self._local, "seat", None)
         if seat is None or seat.loop is not loop:
             seat = self._local.seat = Seat(loop, self._start(loop))
+            self._watch_process()
         return seat.front
 
     def leave(self, loop: L) -> None:
@@ -101,10 +105,16 @@ class Seats(Generic[L, F]):
         if seat is not None and seat.loop is loop:
             self._local.seat = None
 
+    def _watch_process(self) -> None:
+        if not self._watching:  # behind what makes engines: they know that it is the child when `_forget` is called
+            self._watching = True
+            os.register_at_fork(after_in_child=self._forget)
+
     def _forget(self) -> None:
         seat: Seat[L, F] | None = getattr(self._local, "seat", None)
         if seat is None:
             return
         self._kept.append(seat.front)
-        seat.front._adapter.reinit()
-        seat.front._adapter.detach(-1)
+        adapter: Any = seat.front._adapter
+        adapter.reinit()
+        adapter.detach(-1)
