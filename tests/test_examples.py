@@ -95,6 +95,18 @@ def test_trio_nursery(run, tmp_path):
     ]
 
 
+def test_gevent_greenlets(run, tmp_path):
+    pytest.importorskip("gevent", reason="gevent is not installed")
+    (tmp_path / "a").write_text("one\ntwo\n")
+    os.mkfifo(tmp_path / "never")
+    printed = run(ROOT / "examples/gevent_greenlets.py", "1", "a", "missing", "never").splitlines()
+    assert printed == [
+        "a: 2 lines",
+        "[Errno 2] No such file or directory: 'missing'",
+        "never: it took too long",
+    ]
+
+
 def test_every_example_is_tested():
     tested = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert [path.name for path in (ROOT / "examples").glob("*.py") if path.name not in tested] == []
