@@ -9,9 +9,8 @@ from typing import Any, TypeVar
 import tinyloop
 
 import anyaio
-from anyaio._front import AwaitFront, Engine
-from anyaio._fronts import Fronts
-from anyaio._request import Request
+from anyaio import Engine, Request
+from anyaio.adapters import AwaitFront, Fronts
 
 T = TypeVar("T")
 
