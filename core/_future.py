@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from ._request import Outcome, Request, State, T
 
@@ -47,7 +49,6 @@ class Held(Waiting, Generic[T]):
     taken: bool
     value: T
     error: BaseException | None
-    resuming: int  # how many will take it when they resume
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self.request!r}>"
@@ -57,7 +58,6 @@ class Held(Waiting, Generic[T]):
         self.request = request
         self.error = None
         self.taken = self.cancelled_before = False
-        self.resuming = 0
 
     def look(self) -> BaseException | None:
         """Return the error of the request, which is done. A result that could be lost is not taken."""
@@ -89,6 +89,62 @@ class Held(Waiting, Generic[T]):
         finally:
             error = None
             del self  # the error's traceback must not lead back to it
+
+
+class Yielded(Held[T]):
+    """A future that a task gets by a yield. The task asks for the result before it resumes, and may be cancelled then.
+
+    So that is a look: who awaits takes the result himself when he goes on.
+    """
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
+
+    done: Callable[[], bool]
+    cancel: Callable[..., bool]
+    exception: Callable[[], BaseException | None]
+    nobody: ClassVar[tuple[Any, ...]] = ()
+    """The code of those who ask for a result to be rid of it; the first would also log an error that comes late."""
+    resuming: int  # how many await it
+
+    def hold(self, request: Request[T]) -> None:
+        super().hold(request)
+        self.resuming = 0
+
+    def result(self) -> T:
+        """Take the result, or raise the error."""
+        caller = sys._getframe(1).f_code
+        try:
+            if self.exception() is not None and caller in self.nobody[:1]:
+                return None  # type: ignore[return-value]  # nobody has it
+            return self.answer(takes=not self.resuming and caller not in self.nobody)
+        finally:
+            del self  # as in `answer`
+
+    def wait(self) -> Generator[Any, None, T]:
+        try:
+            if not self.done():
+                self.resuming += 1
+                try:
+                    yield self
+                except BaseException as error:
+                    if error is not self.error:
+                        self._lose(error)
+                    raise
+                finally:
+                    self.resuming -= 1
+            return self.answer()
+        finally:
+            del self
+
+    def _lose(self, error: BaseException) -> None:
+        """Who awaited goes on with this error, whatever the result is."""
+        with suppress(RuntimeError):  # on another thread: what nobody takes goes with its request
+            if self.done():
+                self.cancelled_before = True
+                self.request.settle(error)
+            else:
+                self.cancel()
 
 
 class Ready(Request[Any]):

@@ -6,9 +6,7 @@ asyncio reads a Future's state behind the back of its methods. It finds nothing 
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Generator
-from contextlib import suppress
 from typing import Any
 
 from tornado import gen
@@ -16,19 +14,19 @@ from tornado.ioloop import IOLoop
 
 from anyaio._front import Engine, FutureFront
 from anyaio._fronts import Fronts
-from anyaio._future import FutureMaker, Held
+from anyaio._future import FutureMaker, Yielded
 from anyaio._request import T
 from anyaio.asyncio._adapter import LoopAdapter
 
-# Two that ask for a result to be rid of it: of what a callback returned, and of what came after gen.with_timeout's end.
-RETURNED = IOLoop._discard_future_result.__code__
+RETURNED = IOLoop._discard_future_result.__code__  # by a callback
 LATE = next((code for code in gen.with_timeout.__code__.co_consts if "error_callback" in str(code)), None)
 
 
-class Future(Held[T], asyncio.Future[T]):
+class Future(Yielded[T], asyncio.Future[T]):
     """The result of a request. Cancelling it cancels the request by the rules of its class."""
 
     __slots__ = ("cancelled_before", "error", "request", "resuming", "taken", "value")
+    nobody = (LATE, RETURNED)
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel it; a change that a worker has begun is waited for, until patience or a second cancel ends that."""
@@ -47,30 +45,9 @@ class Future(Held[T], asyncio.Future[T]):
             raise
         return self.look()
 
-    def result(self) -> T:
-        """Take the result, or raise the error."""
-        caller = sys._getframe(1).f_code
-        if self.exception() is not None and caller is LATE:
-            return None  # type: ignore[return-value]  # it would log the error
-        # A task asks before it resumes, and then may resume with a cancellation instead: it takes the result itself.
-        return self.answer(takes=not self.resuming and caller is not LATE and caller is not RETURNED)
-
     def __await__(self) -> Generator[Any, None, T]:
-        if not self.done():
-            self._asyncio_future_blocking = True
-            self.resuming += 1
-            try:
-                yield self
-            except BaseException as error:  # a cancellation, unless it is the request's own
-                if error is not self.error:
-                    self.cancelled_before = True
-                    with suppress(RuntimeError):  # on another thread: what nobody takes goes with its request
-                        self.request.settle(error)
-                        super().cancel()
-                raise
-            finally:
-                self.resuming -= 1
-        return self.answer()
+        self._asyncio_future_blocking = not self.done()
+        return self.wait()
 
     __iter__ = __await__
 

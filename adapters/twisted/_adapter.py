@@ -50,6 +50,7 @@ class Deferred(Held[T], defer.Deferred[T]):
             self.taken, self.error = True, defer.CancelledError()
             self.request.settle(self.error)
         if (failure := self.look()) is not None:
+            self.error = self.request = None  # type: ignore[assignment]  # its traceback leads here
             self.errback(failure)
         elif self.taken or vars(self)[CALLBACKS]:
             self.callback(self.answer())
