@@ -7,7 +7,7 @@ which closes its descriptor, and no garbage collection is needed.
 from __future__ import annotations
 
 import os
-from _thread import get_ident
+from _thread import get_native_id
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, TypeVar, overload
 
@@ -223,7 +223,7 @@ class Front(Generic[A]):
         engine.wake = adapter.wake
         engine.on_error = adapter.on_error
         adapter.attach(engine.fileno(), engine.poll)
-        return cls(adapter, engine, Options(), (os.getpid(), get_ident()))
+        return cls(adapter, engine, Options(), (os.getpid(), get_native_id()))
 
     @property
     def pool(self) -> backend.Pool:
@@ -249,7 +249,7 @@ class Front(Generic[A]):
         """Shut the engine down; the next request through the loop or thread starts another. Again: no effect."""
         process, thread = self._home
         if not self.engine.closed and process == os.getpid():  # detaching in a child would reach the parent's epoll
-            if thread != get_ident():
+            if thread != get_native_id():
                 raise RuntimeError("a front end belongs to the thread that made it")
             self._adapter.detach(self.engine.fileno())
         self.engine.shutdown()
