@@ -14,10 +14,11 @@ from math import inf
 from typing import Any, NoReturn
 
 import trio
+from trio import lowlevel
+
 from anyaio._checkpoint import CheckpointAdapter, CheckpointFront
 from anyaio._drive import report_unraisable
 from anyaio._front import Engine
-from trio import lowlevel
 
 
 class Interruption(trio.abc.Instrument):
