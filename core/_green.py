@@ -47,7 +47,7 @@ class GreenFront(BlockingFront):
         return self._submitter
 
     @_submit.setter
-    def _submit(self, submitter: Submitter) -> None:
+    def _submit(self, submitter: Submitter) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]  # both
         self._submitter = submitter
 
 

@@ -27,7 +27,7 @@ class HubAdapter:
 
     def __init__(self, hub: Hub, engine: Engine) -> None:
         self.hub = hub
-        self._loop = hub.loop
+        self._loop: Any = hub.loop
         self._engine = weakref.ref(engine)
 
     def attach(self, fd: int, poll: Callable[[], int]) -> None:
