@@ -198,9 +198,11 @@ class FutureEach(Each[Item, Result]):
             # Checked to be there when the each was made.
             flow.pump_from(aiter(items), self._adapter.spawn, self._adapter.future)  # type: ignore[attr-defined]
         pair: tuple[Item, Result] | None = flow.advance()
-        if pair is not None:
-            return self._adapter.future(pair)
-        return self._adapter.future(cast("Request[tuple[Item, Result]]", flow))
+        if pair is None:
+            return self._adapter.future(cast("Request[tuple[Item, Result]]", flow))
+        # A poll has handed it over: the consumer need not wait for another, if the adapter has futures that are done.
+        make: Callable[[Any], Awaitable[tuple[Item, Result]]] = getattr(self._adapter, "done", self._adapter.future)
+        return make(pair)
 
     async def __aenter__(self) -> Self:
         return self

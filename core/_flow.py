@@ -72,6 +72,10 @@ class Bell(Request[None]):
     def state(self) -> State:
         return "done" if self._rung else "running"
 
+    @property
+    def outcome(self) -> Outcome | None:
+        return None
+
     def ring(self) -> None:
         self._rung = True
         waiter, self._waiter = self._waiter, None

@@ -133,6 +133,7 @@ class Yielded(Held[T]):
                     raise
                 finally:
                     self.resuming -= 1
+            self.exception()  # or it raises that it was cancelled
             return self.answer()
         finally:
             del self
@@ -210,4 +211,11 @@ class FutureMaker(Generic[F]):
             request.attach(future)
         elif (engine := self.engine()) is not None:
             engine.submitter().post(lambda _: self.wake(future))
+        return future
+
+    def done(self, result: Any) -> F:
+        """Return a future of what a poll has brought before."""
+        future = self.make()
+        future.hold(Ready(result))
+        self.wake(future)
         return future
