@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import loops
 import pytest
 import trio
-import trio.lowlevel
+import trio.testing
 import trio_runs
 from loops import descriptors, running, spin, thread_count
 from trio_runs import LIMIT, in_trio, run, start, until
@@ -138,27 +138,27 @@ def test_an_interruption_that_the_main_task_does_not_live_to_see_is_reported(aio
     assert [type(error) for error in unraisable] == [SystemExit]
 
 
-def test_an_interruption_that_comes_with_a_cancellation_ends_the_run_as_any_other(aio):
-    def interrupt(request):
+def test_an_interruption_that_a_cancellation_brings_about_is_raised_in_the_main_task(aio, pool):
+    def interrupt(group):
         raise SystemExit
 
     async def main():
         front = aio.current()
-        front.pool.max_parallel = 0
-        inner, outer = front.group(), front.group()
-        await trio.sleep(0.01)  # they have had their turns
+        pool.max_parallel = 0
         request = front.engine.nop()
-        inner.add(request)
-        outer.add(inner)
-        inner.feed(interrupt, 2)
+        group = front.group()
+        group.add(request)
+        group.feed(interrupt, 1)  # called when the request has left the group
         async with trio.open_nursery() as nursery:
-            call = start(nursery, front.wait, outer)
-            await until(lambda: front.engine.nready)
-            await call.cancelled()
+            call = start(nursery, front.wait, request)
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(SystemExit):
+                await call.cancelled()
+            await call.done.wait()
+        assert isinstance(call.error, trio.Cancelled)
+        await trio.lowlevel.checkpoint()
 
-    with pytest.raises(BaseException) as caught:  # noqa: PT011  # alone, or in the nursery's group
-        run(main)
-    assert not isinstance(caught.value, trio.TrioInternalError)
+    run(main)
 
 
 # ---- the front end ----
@@ -265,6 +265,7 @@ def test_a_run_leaves_nothing_behind(aio, pool):
         aio.current().engine.nop()
 
     trio.run(main)
+    spin(lambda: pool.nthreads == 0)
     threads = thread_count()
     before = descriptors()
     gc.disable()
@@ -273,11 +274,11 @@ def test_a_run_leaves_nothing_behind(aio, pool):
             warnings.simplefilter("error")
             for _ in range(100):
                 trio.run(main)
+            spin(lambda: pool.nthreads == 0)
             assert len(os.listdir("/proc/self/fd")) - 1 == len(before)
     finally:
         gc.enable()
-    assert thread_count() <= threads
-    spin(lambda: pool.nthreads == 0)
+    spin(lambda: thread_count() <= threads)
 
 
 def test_a_run_that_fails_with_requests_under_way_leaves_nothing_behind(aio, pool):
