@@ -80,6 +80,5 @@ class CallbackAdapter:
     def wake(waiter: object) -> None:
         pass
 
-    @staticmethod
-    def on_error(exception: BaseException, request: Request[Any]) -> None:
+    def on_error(self, exception: BaseException, request: Request[Any]) -> None:
         sys.excepthook(type(exception), exception, exception.__traceback__)

@@ -107,6 +107,39 @@ def test_gevent_greenlets(run, tmp_path):
     ]
 
 
+def test_pyuv_callbacks(run, tmp_path):
+    pytest.importorskip("pyuv", reason="pyuv is missing; it can be built with tests/pyuv_compat.h")
+    for size in (3, 1, 4, 2):
+        (tmp_path / f"file{size}").write_bytes(b"1" * size)
+    printed = run(ROOT / "examples/pyuv_callbacks.py", "file1", "file2", "missing", "file3", "file4").splitlines()
+    assert printed == ["[Errno 2] No such file or directory: 'missing'", "4 file4", "3 file3", "2 file2"]
+
+
+def test_glib_mainloop(run, tmp_path):
+    pytest.importorskip("gi", reason="PyGObject is missing")
+    (tmp_path / "three").write_text("1\n2\n3\n")
+    printed = run(ROOT / "examples/glib_mainloop.py", "three", "missing").splitlines()
+    assert printed == ["three 3", "[Errno 2] No such file or directory: 'missing'"]
+
+
+def test_qt_window(run, tmp_path):
+    pytest.importorskip("PySide6.QtWidgets", reason="PySide6 is missing, or a library of its", exc_type=ImportError)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").touch()
+    assert run(ROOT / "examples/qt_window.py", "folder", "--close") == "1 entries shown\n"
+
+
+def test_tk_window(run, tmp_path):
+    pytest.importorskip("tkinter", reason="tkinter is missing")
+    if display.lacking():
+        pytest.skip(display.lacking())
+    display.show()
+    data = os.urandom(1_000_000)
+    (tmp_path / "source").write_bytes(data)
+    assert run(ROOT / "examples/tk_window.py", "source", "target", "--close") == "copied\n"
+    assert (tmp_path / "target").read_bytes() == data
+
+
 def test_every_example_is_tested():
     tested = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     assert [path.name for path in (ROOT / "examples").glob("*.py") if path.name not in tested] == []

@@ -32,8 +32,8 @@ class Watch:
             self._poll()
         except (Exception, SystemExit):
             raise
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
+        except BaseException as error:
+            sys.excepthook(type(error), error, error.__traceback__)
         return True
 
 

@@ -55,7 +55,7 @@ class LoopAdapter(CallbackAdapter):
             self._handle = pyuv.Poll(loop, engine.fileno())
             self._handle.start(pyuv.UV_READABLE, lambda handle, events, error: poll())
 
-    def on_error(self, exception: BaseException, request: Request[Any]) -> None:  # type: ignore[override]  # no static one
+    def on_error(self, exception: BaseException, request: Request[Any]) -> None:
         hook = getattr(self._loop(), "excepthook", None) or sys.excepthook
         hook(type(exception), exception, exception.__traceback__)
 

@@ -33,7 +33,7 @@ class RootAdapter(CallbackAdapter):
             root.deletefilehandler(fd)
             _roots.discard(root)
 
-    def on_error(self, exception: BaseException, request: Request[Any]) -> None:  # type: ignore[override]  # no static one
+    def on_error(self, exception: BaseException, request: Request[Any]) -> None:
         if (root := self._root()) is not None:
             root.report_callback_exception(type(exception), exception, exception.__traceback__)
 
