@@ -106,16 +106,60 @@ LOOPS: tuple[Loop, ...] = (
     Loop.known("pyuv", "callback", "anyaio.pyuv", "anyaio.pyuv._adapter", lambda adapter: adapter._loops.loop),
 )
 
-_await_loops: tuple[Loop, ...] = ()
+# ---- the quick way of anyaio.any ----
+
+Way = tuple[Runs, Callable[[], AwaitFront]]  # what to ask, and what returns the front end then
+
+_ways: tuple[Way, ...] = ()
+_last: Way
 
 
-def _set(loops: tuple[Loop, ...]) -> None:
-    global LOOPS, _await_loops
-    LOOPS = loops
-    _await_loops = tuple(loop for loop in loops if loop.colour == "await")
+def current_await() -> AwaitFront:
+    """Return the front end of the loop that runs the calling task. RuntimeError if there is none with such tasks."""
+    for runs, front in _ways:
+        if runs():
+            return front()
+    try:  # the last one is not asked: its own function does that again, and asyncio asks the kernel for the process
+        return _last[1]()
+    except RuntimeError:
+        if _last[0]():
+            raise
+    raise RuntimeError(_advice())
 
 
-_set(LOOPS)
+def _look_closer() -> AwaitFront:
+    """Do the same where a framework or an adapter was not there last time."""
+    try:
+        for loop in LOOPS:
+            if loop.colour == "await" and loop.runs() and (loop.find is None or loop.settle()):
+                front: AwaitFront = loop.current()
+                return front
+    finally:
+        _lay_ways()
+    raise RuntimeError(_advice())
+
+
+def _lay_ways() -> None:
+    global _ways, _last
+    loops = [loop for loop in LOOPS if loop.colour == "await"]
+    *ways, _last = [(loop.runs, loop.current if loop.find is None else _look_closer) for loop in loops]
+    _ways = tuple(ways)
+
+
+def _advice() -> str:
+    names = " and ".join(loop.name for loop in LOOPS if loop.colour == "await")
+    other = running()
+    if other is None:
+        advice = "no event loop runs in this thread; a script without a loop imports anyaio.blocking"
+    else:
+        advice = f"in the {other.name} loop that runs in this thread import {other.module} instead"
+    return f"anyaio.any serves tasks of {names}: {advice}"
+
+
+_lay_ways()
+
+
+# ---- for everybody ----
 
 
 def register(name: str, *, colour: Colour, module: str, running: Callable[[], object]) -> None:
@@ -126,6 +170,7 @@ def register(name: str, *, colour: Colour, module: str, running: Callable[[], ob
     such a loop runs. The adapter calls this when it is imported. A loop that has the *name* already is replaced; the
     last one that was registered is asked first.
     """
+    global LOOPS
     if not isinstance(name, str) or not name:
         raise ValueError(f"name must be what people call the loop, not {name!r}")
     if colour not in get_args(Colour):
@@ -134,7 +179,8 @@ def register(name: str, *, colour: Colour, module: str, running: Callable[[], ob
         raise ValueError(f"module must be the full name of a module, not {module!r}")
     if not callable(running):
         raise TypeError(f"running must be a function, not {running!r}")
-    _set((Loop(name, colour, module, running), *(loop for loop in LOOPS if loop.name != name)))
+    LOOPS = (Loop(name, colour, module, running), *(loop for loop in LOOPS if loop.name != name))
+    _lay_ways()
 
 
 def running() -> Loop | None:
@@ -159,18 +205,3 @@ def current() -> AwaitFront | FutureFront | BlockingFront | CallbackFront:
         )
     front: AwaitFront | FutureFront | BlockingFront | CallbackFront = loop.current()
     return front
-
-
-def current_await() -> AwaitFront:
-    """Return the front end of the loop that runs the calling task. RuntimeError if there is none with such tasks."""
-    for loop in _await_loops:
-        if loop.runs() and (loop.find is None or loop.settle()):
-            front: AwaitFront = loop.current()
-            return front
-    names = " and ".join(dict.fromkeys(loop.name for loop in _await_loops))
-    other = running()
-    if other is None:
-        advice = "no event loop runs in this thread; a script without a loop imports anyaio.blocking"
-    else:
-        advice = f"in the {other.name} loop that runs in this thread import {other.module} instead"
-    raise RuntimeError(f"anyaio.any serves tasks of {names}: {advice}")

@@ -29,7 +29,8 @@ FRAMEWORKS = ("asyncio", "trio", "gevent", "tornado", "twisted", "PySide6", "gi"
 def loops(monkeypatch):
     """The table of loops as it was before."""
     monkeypatch.setattr(_running, "LOOPS", _running.LOOPS)
-    monkeypatch.setattr(_running, "_await_loops", _running._await_loops)
+    monkeypatch.setattr(_running, "_ways", _running._ways)
+    monkeypatch.setattr(_running, "_last", _running._last)
 
 
 @pytest.fixture
