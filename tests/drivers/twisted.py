@@ -60,14 +60,16 @@ class Twisted(FutureLoop):
             reactor.run(installSignalHandlers=False)
         finally:
             globalLogPublisher.removeObserver(self._hear)
+            anyaio.twisted.current().shutdown()  # or it would go with the reactor, when that is collected
             uninstall(reactor)
         if isinstance(results[0], Failure):
             results[0].raiseException()
         return results[0]
 
     def _hear(self, event: Any) -> None:
-        if "log_failure" in event:
-            self.heard.append(event["log_failure"].value)
+        failure = event.get("log_failure") or event.get("failure")  # of the new logger, of the old
+        if failure is not None:
+            self.heard.append(failure.value)
 
     def start(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], object]:
         deferred = defer.ensureDeferred(coroutine)
