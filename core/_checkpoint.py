@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 class CheckpointAdapter:
     """What the adapter of such a loop has; the methods that raise NotImplementedError are the loop's own."""
 
+    on_error = None  # such a loop has no handler for it
     over = False
     """Whether nothing polls in this loop any more."""
     begun = ended = 0

@@ -357,6 +357,28 @@ def test_a_system_task_can_begin_when_the_engine_has_ended(aio, tmp_path):
     assert descriptors() == before
 
 
+def test_a_shutdown_in_the_last_step_of_a_run_wakes_a_system_task_that_waits(aio, pool):
+    ended = []
+
+    async def system():
+        with trio.CancelScope(shield=True):
+            try:
+                await aio.nop()
+            except BaseException as error:
+                ended.append(type(error))
+
+    async def main():
+        front = aio.current()
+        pool.max_parallel = 0
+        trio.lowlevel.spawn_system_task(system)
+        await until(lambda: front.engine.nready)
+        front.shutdown()
+
+    for count in range(1, 11):  # trio takes its tasks in any order
+        run(main)
+        assert ended == [Cancelled] * count
+
+
 def late_generator(aio, path, opened, cleanup):
     async def generate():
         fd = await aio.open(path, os.O_RDONLY)

@@ -46,7 +46,6 @@ class Interruption(trio.abc.Instrument):
 class TrioAdapter(CheckpointAdapter):
     """One run of trio."""
 
-    on_error = None
     wake = staticmethod(lowlevel.reschedule)
     task = staticmethod(lowlevel.current_task)
     checkpoint = staticmethod(lowlevel.checkpoint)
@@ -65,23 +64,25 @@ class TrioAdapter(CheckpointAdapter):
             self.over = True
 
     def detach(self, fd: int) -> None:
+        self.over = True
         _front.set(None)
         self._serving.cancel()
 
     async def _serve(self, fd: int, poll: Callable[[], int]) -> None:
         try:
             with self._serving:
-                await self._poll(self._serving, fd, poll)
-        except trio.Cancelled:  # the run ends; `detach` does not come here
-            while self.begun != self.ended:
-                with trio.CancelScope(shield=True) as last:
-                    self.on_waitless = last.cancel
-                    await self._poll(last, fd, poll)
-            self.guard(current().shutdown)
+                await self._poll(fd, poll)
+        except trio.Cancelled:  # the run ends; it may have been detached as well, and the descriptor closed
+            while self.begun != self.ended and not self.over:
+                with trio.CancelScope(shield=True) as self._serving:
+                    self.on_waitless = self._serving.cancel
+                    await self._poll(fd, poll)
+            if not self.over:
+                self.guard(current().shutdown)
             raise
 
-    async def _poll(self, scope: trio.CancelScope, fd: int, poll: Callable[[], int]) -> None:
-        while not scope.cancel_called:
+    async def _poll(self, fd: int, poll: Callable[[], int]) -> None:
+        while not self._serving.cancel_called:
             await lowlevel.wait_readable(fd)
             self.guard(poll)
 
