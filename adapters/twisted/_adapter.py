@@ -30,8 +30,7 @@ class Deferred(Held[T], defer.Deferred[T]):
         # Fired when nobody listened, it has no result: whoever asks for it then, in whatever way, takes it here.
         if name != "result" or not self.called or self.taken:
             raise AttributeError(name)
-        self.take()
-        return vars(self).setdefault("result", self.value)
+        return vars(self).setdefault("result", self.answer())
 
     def __str__(self) -> str:
         return super().__str__() if self.taken else super().__repr__()
