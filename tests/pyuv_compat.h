@@ -2,14 +2,17 @@
  *
  *     CFLAGS="-include $PWD/tests/pyuv_compat.h" pip install pyuv==1.4.0
  *
- * It assigns to Py_REFCNT, and calls what Python has dropped since.
+ * It assigns to Py_REFCNT, and encodes a string by means that Python has dropped since.
  */
 #include <Python.h>
 
 #undef Py_REFCNT
 #define Py_REFCNT(object) (((PyObject *)(object))->ob_refcnt)
 
-#define PyUnicode_EncodeUTF8(string, length, errors) \
-    PyUnicode_AsEncodedString(PyUnicode_FromWideChar((string), (length)), "utf-8", (errors))
+#undef PyUnicode_AS_UNICODE
+#undef PyUnicode_GET_SIZE
+#define PyUnicode_AS_UNICODE(string) (string)
+#define PyUnicode_GET_SIZE(string) 0
+#define PyUnicode_EncodeUTF8(string, size, errors) PyUnicode_AsEncodedString((string), "utf-8", (errors))
 
 #define PyEval_InitThreads()
