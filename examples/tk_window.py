@@ -25,7 +25,7 @@ def main(source: str, target: str, close: bool) -> None:
         text.set(f"{done} of {size} bytes")
         bar["value"] = 100 * done // max(size, 1)
 
-    def copied(request: anyaio.Request[int]) -> None:
+    def copied(request: anyaio.Request[None]) -> None:
         try:
             request.result()
         except OSError as error:
