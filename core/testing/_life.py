@@ -58,7 +58,12 @@ async def shutdown_wakes_who_waits(t: Trial) -> None:
 async def a_callback_may_shut_down(t: Trial) -> None:
     told: list[Any] = []
     front = t.front
-    t.engine.nop(lambda request: (told.append(request), front.shutdown()))
+
+    def shut_down(request: Any) -> None:
+        told.append(request)
+        front.shutdown()
+
+    t.engine.nop(shut_down)
     t.engine.nop()
     await t.until(lambda: told)
     assert front.engine.closed

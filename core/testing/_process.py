@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +18,7 @@ from ._trial import Trial, demands, importable, threads
 
 
 def _fork(child: Callable[[], None]) -> int:
-    """Call *child* in a forked process; return its exit status: 0 if it returned."""
+    """Call *child* in a forked process, whose exit status is 0 if it returned; return its number."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: that it works is tested
         pid = os.fork()
@@ -41,7 +42,7 @@ def _ended(t: Trial, pid: int) -> int:
         if found:
             return os.waitstatus_to_exitcode(status)
         time.sleep(0.001)
-    os.kill(pid, 9)
+    os.kill(pid, signal.SIGABRT)  # faulthandler, where it is enabled, says where
     os.waitpid(pid, 0)
     raise AssertionError("the child hangs")
 

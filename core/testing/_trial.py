@@ -87,13 +87,13 @@ class Ending(NamedTuple):
 class Task:
     """A coroutine that runs beside the behaviour."""
 
-    def __init__(self, driver: Driver, coroutine: Coroutine[Any, Any, Any]) -> None:
+    def __init__(self, driver: Driver, coroutine: Awaitable[Any]) -> None:
         self._driver = driver
         self.begun = False
         self.ending: Ending | None = None
         self.cancel = driver.start(self._run(coroutine))
 
-    async def _run(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+    async def _run(self, coroutine: Awaitable[Any]) -> None:
         self.begun = True
         try:
             self.ending = Ending(await coroutine, None, False)
@@ -117,7 +117,7 @@ class Trial:
 
     def renew(self) -> None:
         """Take another pool: in a forked child the old one is of no use."""
-        self.pool: Any = self.backend.Pool()  # type: ignore[attr-defined]
+        self.pool: Any = self.backend.Pool()
 
     def make_engine(self) -> Any:
         return engine_class(self.backend)(self.pool)
@@ -149,12 +149,12 @@ class Trial:
         """The functions with other options, to be awaited."""
         return self.driver.neutral(self.front.with_options(**options))
 
-    def wait(self, request: Any) -> Awaitable[Any]:
+    async def wait(self, request: Any) -> Any:
         """Wait for a request of the engine or a group, in the loop's colour."""
-        waiting: Awaitable[Any] = self.driver.neutral(self.front).wait(request)
-        return waiting
+        return await self.driver.neutral(self.front).wait(request)
 
-    def start(self, coroutine: Coroutine[Any, Any, Any]) -> Task:
+    def start(self, coroutine: Awaitable[Any]) -> Task:
+        """Start a task: of a coroutine, or of what a function in the loop's colour returns."""
         return Task(self.driver, coroutine)
 
     async def join(self, task: Task) -> Ending:
