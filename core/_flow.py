@@ -69,6 +69,10 @@ class Bell(Request[None]):
         self._waiter: Any = None
 
     @property
+    def operation(self) -> str:
+        return "each"
+
+    @property
     def state(self) -> State:
         return "done" if self._rung else "running"
 

@@ -19,6 +19,8 @@ from ._request import Outcome, Request, State, T
 if TYPE_CHECKING:
     from ._engine import Engine
 
+GIVEN_BACK = ("open", "flock", "lockf", "ofd_lock")  # operations whose result must not be lost: see `Request.settle`
+
 
 class Waiting:
     """What a request is waited for with: it can be cancelled."""
@@ -61,7 +63,10 @@ class Held(Waiting, Generic[T]):
 
     def look(self) -> BaseException | None:
         """Return the error of the request, which is done. A result that could be lost is not taken."""
-        if (outcome := None if self.taken else self.request.outcome) is None or outcome.status != "done":
+        if self.taken:
+            return self.error
+        request = self.request
+        if request.operation not in GIVEN_BACK or (outcome := request.outcome) is None or outcome.status != "done":
             self.take()
         return self.error
 

@@ -8,7 +8,7 @@ import threading
 
 import loops
 import pytest
-from loops import LIMIT, descriptors, running, until
+from loops import LIMIT, descriptors, running, spin, until
 
 aio, loop_factory, stuck = loops.aio, loops.loop_factory, loops.stuck
 
@@ -159,4 +159,4 @@ def test_loops_that_are_stopped_for_good_leave_no_descriptor(aio, pool, loop_fac
         loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
         loop.close()
     del loop, task
-    assert descriptors() <= before
+    spin(lambda: descriptors() <= before)
