@@ -79,6 +79,7 @@ async def a_callback_may_submit(t: Trial) -> None:
 
 async def a_callback_may_cancel_another_request(t: Trial) -> None:
     told: list[Any] = []
+    t.pool.max_parallel = 1
     with t.held():
         second = t.engine.nop(told.append)
         t.engine.with_options(priority=1).nop(lambda request: told.append(second.cancel()))
