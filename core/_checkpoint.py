@@ -20,8 +20,9 @@ from ._drive import drive
 from ._each import AwaitEach, Item, Result, start
 from ._front import AwaitFront
 from ._group import was_cancelled
+from ._ops import OPERATIONS
 from ._request import Request, T
-from ._unmade import MAY_HAVE_TO_RUN, Answered, Refused, must_run, run_in_place
+from ._unmade import MAY_HAVE_TO_RUN, Answered, Refused, run_in_place
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Iterable
@@ -136,7 +137,7 @@ def enter(
 ) -> Any:
     """Submit, if the caller may; return what is to be waited for, or the result."""
     if is_cancelled():
-        if not must_run(number, arguments):
+        if not OPERATIONS[number].must_run(arguments):
             return Refused()
         strict = True
     result = submit(number, *arguments)

@@ -151,9 +151,9 @@ class EngineOps(CallbackColour, EngineFace):
         super().shutdown()
 
     def with_options(self, **options: Unpack[SomeOptions]) -> CallbackView:
-        """Return a view of this engine with other options: *priority* and *patience*.
+        """Return a view of this engine with other options: *priority*, *patience*, *checkpoint*, *lane*.
 
-        *checkpoint* and *lane* have no effect yet. Make a view once and keep it.
+        *lane* has no effect yet. Make a view once and keep it.
         """
         return CallbackView(self._place()[0], choose(Options(), options))
 
@@ -235,9 +235,10 @@ class Front(Generic[A]):
         return self.engine.stats()
 
     def with_options(self, **options: Unpack[SomeOptions]) -> Self:
-        """Return a view of the same engine with other options: *priority* and *patience*.
+        """Return a view of the same engine with other options: *priority*, *patience*, *checkpoint*, *lane*.
 
-        *checkpoint* and *lane* have no effect yet. What is not given stays as it is here. Make a view once and keep it.
+        *lane* has no effect yet, and *checkpoint* only has one where tasks have checkpoints. What is not given stays as
+        it is here. Make a view once and keep it.
         """
         return type(self)(self._adapter, self.engine, choose(self._options, options), self._home)
 

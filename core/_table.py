@@ -92,6 +92,13 @@ class Operation:
             return self.unless[1]
         return self.request_class
 
+    def must_run(self, arguments: tuple[Any, ...]) -> bool:
+        """Whether it runs whoever is cancelled, and however much is under way. The arguments may be wrong."""
+        try:
+            return self.class_of(arguments) == "must"
+        except TypeError:
+            return False
+
 
 OPERATIONS: list[Operation] = []
 

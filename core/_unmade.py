@@ -64,17 +64,9 @@ class Answered(Answer):
 MAY_HAVE_TO_RUN = frozenset(row.name for row in OPERATIONS if "must" in (row.request_class, *(row.unless or ())))
 
 
-def must_run(number: int, arguments: tuple[Any, ...]) -> bool:
-    """Whether a request runs whoever is cancelled. The arguments are the caller's own: they may be wrong."""
-    try:
-        return OPERATIONS[number].class_of(arguments) == "must"
-    except TypeError:
-        return False
-
-
 def run_in_place(number: int, /, *arguments: Any) -> Any:
     """Do what must be done where nothing will ever poll again; RuntimeError for all else."""
     row = OPERATIONS[number]
-    if not must_run(number, arguments):
+    if not row.must_run(arguments):
         raise RuntimeError(f"{row.name}: this loop is at its end, where only closing and unlocking still work")
     return row.body(*arguments)

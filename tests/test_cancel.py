@@ -334,6 +334,18 @@ def test_the_first_cancel_starts_the_clock(engine, fifo):
     assert request.outcome.status == "unknown"
 
 
+def test_patience_with_a_close_that_no_worker_has_begun_ends_and_it_is_closed_all_the_same(engine, pool):
+    reader, writer = os.pipe()
+    with held(pool):
+        request = engine.with_options(patience=0.05).close(writer)
+        assert not request.cancel()
+        assert engine.wait(10)
+        engine.poll()
+        assert (request.outcome.status, engine.nreqs) == ("unknown", 0)
+    assert os.read(reader, 1) == b""
+    os.close(reader)
+
+
 def test_what_patience_gave_up_is_cleaned_up_when_it_ends(engine, pool, fifo):
     before = descriptors()
     request = engine.with_options(patience=0).open(fifo.path, fifo.CHANGE)

@@ -17,7 +17,6 @@ from .. import _opcodes
 from .._ops import OPERATIONS
 from .._request import Request as BaseRequest
 from .._request import Status
-from .._table import Operation
 from .convert import PLANS
 from .job import DescriptorJob, Job, Mailbox
 from .listing import DirEntry as DirEntry
@@ -41,14 +40,6 @@ JOBS = tuple(LockJob if is_lock(plan) else DescriptorJob if plan.descriptor else
 _LONGEST = (1 << 31) - 1  # milliseconds that poll(2) takes
 
 
-def _must_run(operation: Operation, arguments: tuple[Any, ...]) -> bool:
-    """Whether a full engine takes it all the same. The arguments are the caller's own: they may be wrong."""
-    try:
-        return operation.class_of(arguments) == "must"
-    except TypeError:
-        return False
-
-
 class Submitter:
     """An engine's way in, with the options of one view."""
 
@@ -69,7 +60,7 @@ class Submitter:
 
     def __call__(self, operation: int, /, *arguments: Any) -> Any:
         engine = self._engine
-        if self._hold is not None and engine.full and not _must_run(OPERATIONS[operation], arguments):
+        if self._hold is not None and engine.full and not OPERATIONS[operation].must_run(arguments):
             engine._check()
             return self._hold(self, operation, *arguments)
         return engine._submit(operation, arguments, self.priority, self.patience)

@@ -25,7 +25,7 @@ class Job:
 
     __slots__ = (
         "plan", "arguments", "names", "mailbox", "priority", "request_class", "state", "place", "since",
-        "abandoned", "withdrawn", "wakeup", "waiting", "written", "deadline", "patience",
+        "abandoned", "withdrawn", "wakeup", "waiting", "written", "deadline",
         "value", "error", "status", "taken",
     )  # fmt: skip
 
@@ -44,7 +44,6 @@ class Job:
     waiting: bool  # its worker sits in poll(2) for it: can be taken back
     wakeup: Notifier | None  # what that worker also waits for; None without descriptors left
     deadline: float | None  # when patience runs out
-    patience: float | None  # seconds from its begin on; for a close that was cancelled while it was queued
     value: Any
     error: BaseException | None
     status: Status  # valid when finished or done
@@ -59,7 +58,7 @@ class Job:
         self.priority = priority
         self.request_class = plan.operation.class_of(self.arguments)
         self.state = "queued"
-        self.place = self.wakeup = self.deadline = self.patience = None
+        self.place = self.wakeup = self.deadline = None
         self.abandoned = self.withdrawn = self.waiting = self.taken = False
         self.written = 0
         self.value = self.error = None

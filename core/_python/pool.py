@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from .._opcodes import CLOSE
@@ -235,12 +236,8 @@ class Pool(Workers):
             return "unknown"
 
     def _set_deadline(self, job: Job, patience: float | None) -> None:
-        if patience is None or job.deadline is not None:
-            return
-        if job.state == "running":
+        if patience is not None and job.deadline is None and job.state in ("queued", "running"):
             self._timer.add(job, patience)
-        elif job.state == "queued" and job.patience is None:
-            job.patience = patience
 
     def _abandon(self, job: Job, status: Status) -> None:
         job.abandoned = True
@@ -257,9 +254,14 @@ class Pool(Workers):
         job.unpin()
 
     def _expire(self, job: Job) -> None:
-        """Patience has run out: the engine is told, the worker keeps the job."""
-        if job.state != "running":
+        """Patience has run out: the engine is told; a worker has the job, or will have it."""
+        if job.state not in ("queued", "running"):
             return
+        if job.state == "queued":  # a close: what waits for a worker stands in one queue, what ended in another
+            self._queue.remove(job)
+            heir = copy(job)
+            heir.abandoned, heir.deadline = True, None
+            self._queue.push(heir)
         job.abandoned = True
         job.state = "finished"
         job.status = "unknown"
@@ -309,7 +311,6 @@ class Pool(Workers):
         self._longest_wait = max(self._longest_wait, now - job.since)
         if not job.abandoned:
             job.state = "running"
-            self._set_deadline(job, job.patience)
         self._call_worker()
         return True
 
