@@ -1,36 +1,25 @@
-"""The conformance suite, for every loop of `drivers`."""
+"""The conformance suite, for every loop of `drivers`; and the table in the docs of what does not apply where."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
-
+import conformance_table
 import drivers
 import pytest
 
-from anyaio.testing import Driver, conformance
+from anyaio.testing import conformance
 
-NAMES = sorted(module.name for module in pkgutil.iter_modules(drivers.__path__))
-
-
-def found() -> tuple[list[Driver], dict[str, str]]:
-    """Return the drivers, and why others cannot be had."""
-    present: list[Driver] = []
-    missing = {}
-    for name in NAMES:
-        try:
-            present += importlib.import_module(f"drivers.{name}").DRIVERS
-        except ImportError as error:
-            missing[name] = str(error)
-    return present, missing
-
-
-PRESENT, MISSING = found()
+PRESENT, MISSING = drivers.found()
 
 test_conformance = pytest.mark.blocks_loop("to bring requests into each state")(conformance(*PRESENT))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", drivers.NAMES)
 def test_the_framework_is_there(name):
     if name in MISSING:
         pytest.skip(f"not there: {MISSING[name]}")
+
+
+def test_the_docs_tell_what_does_not_apply_where():
+    here = {driver.name for driver in PRESENT}
+    told = conformance_table.read(conformance_table.PAGE.read_text(encoding="utf-8"))
+    assert {entry for entry in told if entry[1] in here} == set(conformance_table.entries(PRESENT))

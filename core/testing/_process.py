@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from ._trial import Trial, demands, importable, threads
+from ._trial import Trial, demands, home, importable, threads
 
 
 def _fork(child: Callable[[], None]) -> int:
@@ -141,7 +141,7 @@ def a_process_keeps_its_exit_status(t: Trial) -> None:
 
 def _run_program(t: Trial, how: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", _PROGRAM, type(t.driver).__module__, t.driver.name, how, str(t.folder)],
+        [sys.executable, "-c", _PROGRAM, str(home(t.driver)), t.driver.name, how, str(t.folder)],
         env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), ANYAIO_BACKEND=t.backend.NAME),
         capture_output=True,
         text=True,

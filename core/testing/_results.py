@@ -161,6 +161,6 @@ async def a_failed_call_keeps_nothing_alive(t: Trial) -> None:
     try:
         reference = await fail()
         await t.driver.sleep(0)  # the loop's own reference goes with its next turn
-        assert reference() is None
+        assert reference() is None, "the error keeps the caller's frame"
     finally:
         gc.enable()

@@ -58,8 +58,13 @@ def restarts(driver: Driver) -> str | None:
 
 
 def importable(driver: Driver) -> str | None:
-    module = sys.modules.get(type(driver).__module__)
-    return None if driver in getattr(module, "DRIVERS", ()) else "its driver is in no list of DRIVERS of a module"
+    return None if home(driver) else "its driver is in no list of DRIVERS of a module"
+
+
+def home(driver: Driver) -> str | None:
+    """Return the module that has a driver in its list DRIVERS; None if there is none."""
+    modules = [(name, vars(module)) for name, module in list(sys.modules.items()) if isinstance(module, ModuleType)]
+    return next((name for name, names in modules if driver in names.get("DRIVERS", ())), None)
 
 
 def ends_by_itself(driver: Driver) -> str | None:
