@@ -26,6 +26,17 @@ class Tornado(Asyncio):
     def aio(self) -> Any:
         return anyaio.tornado
 
+    def run(self, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        async def whole() -> Any:  # what main returns may be a Future, of the loop that runs then
+            return await main()
+
+        try:
+            return super().run(whole)
+        finally:  # tornado keeps a loop that asyncio has closed until it makes the next
+            for loop in IOLoop._ioloop_for_asyncio.copy():
+                if loop.is_closed():
+                    IOLoop._ioloop_for_asyncio.pop(loop, None)
+
     def styles(self) -> dict[str, Any]:
         aio = anyaio.tornado
 
