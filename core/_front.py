@@ -367,7 +367,7 @@ class FutureFront(Front[FutureAdapter], FutureOps):
         flow = start(self, function, limit, ordered, errors, StopAsyncIteration)
         return FutureEach(self._adapter, flow, items)
 
-    def _future(self, result: T | Request[T]) -> Awaitable[T]:
+    def _future(self, result: T | Request[T]) -> Any:  # the loop's own kind
         return self._adapter.future(result)
 
 

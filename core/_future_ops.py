@@ -100,7 +100,7 @@ class FutureOps:
 
     _submit: Submitter
 
-    def _future(self, result: T | Request[T]) -> Awaitable[T]:
+    def _future(self, result: T | Request[T]) -> Any:
         raise NotImplementedError
 
     def _drive(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:

@@ -296,7 +296,7 @@ COLOURS = {
         returns="Awaitable[{}]",
         submit="return {self}._future(" + SUBMIT + ")\n",
         drive="return {self}._future(" + DRIVE + ")\n",
-        members=WAIT.format("_future(self, result: T | Request[T]) -> Awaitable[T]"),
+        members=WAIT.format("_future(self, result: T | Request[T]) -> Any"),
     ),
     "blocking": Colour(
         class_name="BlockingOps",
@@ -383,6 +383,9 @@ def quote(docstring: str, indent: str) -> str:
     return f'{indent}"""{text}"""\n'
 
 
+COVARIANT = ("{}", "Awaitable[{}]")
+
+
 def header(
     function: Function, signature: Signature, colour: Colour, receiver: str, loose: bool, ending: str = ""
 ) -> tuple[str, str]:
@@ -392,7 +395,7 @@ def header(
     Request[list[str]].
     """
     result = public(signature.returns)
-    wrapped = colour.returns.format("Any" if loose and "Request" in colour.returns else result)
+    wrapped = colour.returns.format("Any" if loose and colour.returns not in COVARIANT else result)
     parameters = [parameter for parameter in signature.parameters if not parameter.keyword_only]
     if colour.class_name == "CallbackOps":
         parameters.append(Parameter("callback", CALLBACK.format("Any" if loose else result), "None", False))
@@ -461,7 +464,7 @@ def import_lines(text: str, current: str) -> str:
             module = f"anyaio{module}".removesuffix(".")
         names.setdefault(module, set()).add(name)
     if current:
-        names[current] = {"current"}
+        names[current] = {"current", *words & {"Future", "Deferred"}}
     sections: list[list[str]] = [sorted(names.pop("", ())), [], []]
     for module in sorted(names, key=lambda module: (not module.startswith("."), module)):
         section = 2 if module.startswith(".") else 1 if module.startswith("anyaio") else 0
@@ -549,19 +552,19 @@ def group(callback: Callable[[Group], object] | None = None) -> Group:
 BOTH = "Iterable[Item] | AsyncIterable[Item]"
 
 EACH = {
-    "await": {
+    "AwaitOps": {
         "returns": "Awaitable[Result]",
         "items": BOTH,
         "iterator": "AwaitEach",
         "block": "Its ``async with`` block",
     },
-    "future": {
+    "FutureOps": {
         "returns": "Awaitable[Result]",
         "items": BOTH,
         "iterator": "FutureEach",
         "block": "Its ``async with`` block",
     },
-    "blocking": {
+    "BlockingOps": {
         "returns": "Result",
         "items": "Iterable[Item]",
         "iterator": "BlockingEach",
@@ -592,9 +595,9 @@ def group(callback: Callable[[Group], object] | None = None) -> Group:
 """
 
 
-def function_module(colour_name: str, package: str, current: str) -> str:
-    functions = "\n\n".join(define(function, COLOURS[colour_name], "") for function in ALL)
-    several = SEVERAL.format(**EACH[colour_name]) if colour_name in EACH else SEVERAL_WITH_CALLBACK
+def function_module(colour: Colour, package: str, current: str) -> str:
+    functions = "\n\n".join(define(function, colour, "") for function in ALL)
+    several = SEVERAL.format(**EACH[colour.class_name]) if colour.class_name in EACH else SEVERAL_WITH_CALLBACK
     exported = "".join(f'    "{name}",\n' for name in sorted(["each", "group", *(function.name for function in ALL)]))
     body = f"\n__all__ = [\n{exported}]\n\n{TWINS}\n\n\n{functions}\n\n{several}"
     return module(f"The functions of `{package}`.", body, current)
@@ -604,20 +607,20 @@ def function_module(colour_name: str, package: str, current: str) -> str:
 
 # Those whose functions stand in a module: the others have a front end only.
 ADAPTERS = {
-    "asyncio": "await",
-    "gevent": "blocking",
-    "pyuv": "callback",
-    "tornado": "future",
-    "trio": "await",
-    "twisted": "future",
+    "asyncio": COLOURS["await"],
+    "gevent": COLOURS["blocking"],
+    "pyuv": COLOURS["callback"],
+    "tornado": COLOURS["future"]._replace(returns="Future[{}]"),
+    "trio": COLOURS["await"],
+    "twisted": COLOURS["future"]._replace(returns="Deferred[{}]"),
 }
 
 FILES: dict[str, Callable[[], str]] = {
     "core/_native/ops_table.h": c_table,
     "core/_opcodes.py": opcodes,
     **{f"core/_{name}_ops.py": partial(colour_class, name) for name in COLOURS},
-    "core/_blocking_functions.py": lambda: function_module("blocking", "anyaio.blocking", "._blocking"),
-    "core/_any_functions.py": lambda: function_module("await", "anyaio.any", "._any"),
+    "core/_blocking_functions.py": lambda: function_module(COLOURS["blocking"], "anyaio.blocking", "._blocking"),
+    "core/_any_functions.py": lambda: function_module(COLOURS["await"], "anyaio.any", "._any"),
     **{
         f"adapters/{name}/_functions.py": partial(function_module, colour, f"anyaio.{name}", "._adapter")
         for name, colour in ADAPTERS.items()

@@ -91,7 +91,7 @@ from anyaio._opcodes import (
 from anyaio._results import Extent, Statx
 from anyaio._types import AnyPath, ReadableBuffer, StrOrBytesPath, WriteableBuffer
 
-from ._adapter import current
+from ._adapter import Future, current
 
 __all__ = [
     "access",
@@ -176,19 +176,19 @@ __all__ = [
 TWINS = CallbackOps  # where the requests of the functions here are made
 
 
-def nop() -> Awaitable[None]:
+def nop() -> Future[None]:
     """Do nothing, in a worker: it shows how long the way there and back takes."""
     front = current()
     return front._future(front._submit(NOP))
 
 
-def busy(seconds: float) -> Awaitable[None]:
+def busy(seconds: float) -> Future[None]:
     """Occupy a worker for *seconds*; a negative number is 0. For tests and artificial load."""
     front = current()
     return front._future(front._submit(BUSY, seconds))
 
 
-def open(path: StrOrBytesPath, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> Awaitable[int]:
+def open(path: StrOrBytesPath, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> Future[int]:
     """Open a file and return its descriptor, which is not inherited by other programs (O_CLOEXEC).
 
     *flags* are those of `os.open`, such as ``os.O_RDONLY``. A descriptor that nobody took, because the caller was
@@ -198,7 +198,7 @@ def open(path: StrOrBytesPath, flags: int, mode: int = 0o777, *, dir_fd: int | N
     return front._future(front._submit(OPEN, path, flags, mode, dir_fd))
 
 
-def close(fd: int) -> Awaitable[None]:
+def close(fd: int) -> Future[None]:
     """Close a descriptor; what the kernel says of late write errors is raised.
 
     It always runs, also in a cancelled scope: the cancellation is raised afterwards. After an error the descriptor
@@ -208,13 +208,13 @@ def close(fd: int) -> Awaitable[None]:
     return front._future(front._submit(CLOSE, fd))
 
 
-def lseek(fd: int, position: int, whence: int) -> Awaitable[int]:
+def lseek(fd: int, position: int, whence: int) -> Future[int]:
     """Move a descriptor's position and return the new one."""
     front = current()
     return front._future(front._submit(LSEEK, fd, position, whence))
 
 
-def read(fd: int, n: int) -> Awaitable[bytes]:
+def read(fd: int, n: int) -> Future[bytes]:
     """Read at most *n* bytes from the descriptor's position on and move it; b"" at the end.
 
     Cancelled while it waits for data in a pipe, socket or terminal, it consumes nothing.
@@ -223,13 +223,13 @@ def read(fd: int, n: int) -> Awaitable[bytes]:
     return front._future(front._submit(READ, fd, n))
 
 
-def pread(fd: int, n: int, offset: int) -> Awaitable[bytes]:
+def pread(fd: int, n: int, offset: int) -> Future[bytes]:
     """Read at most *n* bytes at *offset*, leaving the descriptor's position alone; b"" past the end."""
     front = current()
     return front._future(front._submit(PREAD, fd, n, offset))
 
 
-def readv(fd: int, buffers: Sequence[WriteableBuffer]) -> Awaitable[int]:
+def readv(fd: int, buffers: Sequence[WriteableBuffer]) -> Future[int]:
     """Read into *buffers*, one after the other, and return the number of bytes; a short count is possible.
 
     The buffers cannot be resized until the request is done.
@@ -238,7 +238,7 @@ def readv(fd: int, buffers: Sequence[WriteableBuffer]) -> Awaitable[int]:
     return front._future(front._submit(READV, fd, buffers))
 
 
-def preadv(fd: int, buffers: Sequence[WriteableBuffer], offset: int, flags: int = 0) -> Awaitable[int]:
+def preadv(fd: int, buffers: Sequence[WriteableBuffer], offset: int, flags: int = 0) -> Future[int]:
     """Read at *offset* into *buffers*, one after the other, and return the number of bytes.
 
     *flags* are ``os.RWF_*`` (preadv2(2)). The buffers cannot be resized until the request is done.
@@ -247,7 +247,7 @@ def preadv(fd: int, buffers: Sequence[WriteableBuffer], offset: int, flags: int 
     return front._future(front._submit(PREADV, fd, buffers, offset, flags))
 
 
-def write(fd: int, data: ReadableBuffer) -> Awaitable[int]:
+def write(fd: int, data: ReadableBuffer) -> Future[int]:
     """Write *data* at the descriptor's position and return how many bytes went: maybe fewer than given.
 
     *data* is not copied: it cannot be resized, and should not be changed, until the request is done.
@@ -256,7 +256,7 @@ def write(fd: int, data: ReadableBuffer) -> Awaitable[int]:
     return front._future(front._submit(WRITE, fd, data))
 
 
-def pwrite(fd: int, data: ReadableBuffer, offset: int) -> Awaitable[int]:
+def pwrite(fd: int, data: ReadableBuffer, offset: int) -> Future[int]:
     """Write *data* at *offset*, leaving the position alone, and return how many bytes went: maybe fewer than given.
 
     *data* is not copied: it cannot be resized, and should not be changed, until the request is done.
@@ -265,13 +265,13 @@ def pwrite(fd: int, data: ReadableBuffer, offset: int) -> Awaitable[int]:
     return front._future(front._submit(PWRITE, fd, data, offset))
 
 
-def writev(fd: int, buffers: Sequence[ReadableBuffer]) -> Awaitable[int]:
+def writev(fd: int, buffers: Sequence[ReadableBuffer]) -> Future[int]:
     """Write *buffers*, one after the other, and return how many bytes went: maybe fewer than given."""
     front = current()
     return front._future(front._submit(WRITEV, fd, buffers))
 
 
-def pwritev(fd: int, buffers: Sequence[ReadableBuffer], offset: int, flags: int = 0) -> Awaitable[int]:
+def pwritev(fd: int, buffers: Sequence[ReadableBuffer], offset: int, flags: int = 0) -> Future[int]:
     """Write *buffers* at *offset*, one after the other, and return how many bytes went.
 
     *flags* are ``os.RWF_*`` (pwritev2(2)).
@@ -280,7 +280,7 @@ def pwritev(fd: int, buffers: Sequence[ReadableBuffer], offset: int, flags: int 
     return front._future(front._submit(PWRITEV, fd, buffers, offset, flags))
 
 
-def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> Awaitable[int]:
+def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> Future[int]:
     """Copy at most *count* bytes of *in_fd*, from *offset* on, to *out_fd*'s position; return how many went.
 
     With *offset* None the bytes come from *in_fd*'s position, which moves. Where the kernel cannot (sendfile(2):
@@ -293,7 +293,7 @@ def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> Awaitab
 
 def copy_file_range(
     src: int, dst: int, count: int, offset_src: int | None = None, offset_dst: int | None = None
-) -> Awaitable[int]:
+) -> Future[int]:
     """Copy at most *count* bytes between two files within the kernel, which may share them; return how many went.
 
     An offset that is None is the descriptor's position, which moves. OSError with EXDEV, EINVAL or EOPNOTSUPP where
@@ -305,7 +305,7 @@ def copy_file_range(
 
 def splice(
     src: int, dst: int, count: int, offset_src: int | None = None, offset_dst: int | None = None, flags: int = 0
-) -> Awaitable[int]:
+) -> Future[int]:
     """Move at most *count* bytes between two descriptors, one of them a pipe; return how many; 0 at the end.
 
     An offset must be None for a pipe. *flags* are ``SPLICE_F_*`` (splice(2)). Cancelled while it waits for data or for
@@ -315,7 +315,7 @@ def splice(
     return front._future(front._submit(SPLICE, src, dst, count, offset_src, offset_dst, flags))
 
 
-def tee(src: int, dst: int, count: int, flags: int = 0) -> Awaitable[int]:
+def tee(src: int, dst: int, count: int, flags: int = 0) -> Future[int]:
     """Duplicate at most *count* bytes of one pipe into another, without consuming them; return how many.
 
     *flags* are ``SPLICE_F_*`` (tee(2)). Cancelled while it waits for data or for room, it does nothing.
@@ -324,13 +324,13 @@ def tee(src: int, dst: int, count: int, flags: int = 0) -> Awaitable[int]:
     return front._future(front._submit(TEE, src, dst, count, flags))
 
 
-def readahead(fd: int, offset: int, count: int) -> Awaitable[None]:
+def readahead(fd: int, offset: int, count: int) -> Future[None]:
     """Read *count* bytes from *offset* on into the page cache, whole pages; the position stays (readahead(2))."""
     front = current()
     return front._future(front._submit(READAHEAD, fd, offset, count))
 
 
-def posix_fadvise(fd: int, offset: int, length: int, advice: int) -> Awaitable[None]:
+def posix_fadvise(fd: int, offset: int, length: int, advice: int) -> Future[None]:
     """Tell the kernel how *length* bytes from *offset* on will be used; a *length* of 0 is up to the end.
 
     *advice* is one of ``os.POSIX_FADV_*``.
@@ -339,7 +339,7 @@ def posix_fadvise(fd: int, offset: int, length: int, advice: int) -> Awaitable[N
     return front._future(front._submit(POSIX_FADVISE, fd, offset, length, advice))
 
 
-def fallocate(fd: int, mode: int, offset: int, length: int) -> Awaitable[None]:
+def fallocate(fd: int, mode: int, offset: int, length: int) -> Future[None]:
     """Reserve *length* bytes of disk space from *offset* on, or what *mode* says.
 
     *mode* is 0 or a sum of ``anyaio.FALLOC_FL_*``: keep the size, punch a hole, collapse, zero, insert, unshare
@@ -349,17 +349,17 @@ def fallocate(fd: int, mode: int, offset: int, length: int) -> Awaitable[None]:
     return front._future(front._submit(FALLOCATE, fd, mode, offset, length))
 
 
-def ftruncate(fd: int, length: int) -> Awaitable[None]:
+def ftruncate(fd: int, length: int) -> Future[None]:
     """Cut the file to *length* bytes, or extend it with zeros."""
     front = current()
     return front._future(front._submit(FTRUNCATE, fd, length))
 
 
 @overload
-def fcntl(fd: int, cmd: int, arg: int = ...) -> Awaitable[int]: ...
+def fcntl(fd: int, cmd: int, arg: int = ...) -> Future[int]: ...
 @overload
-def fcntl(fd: int, cmd: int, arg: ReadableBuffer) -> Awaitable[int | bytes]: ...
-def fcntl(fd: int, cmd: int, arg: int | ReadableBuffer = 0) -> Awaitable[int | bytes]:
+def fcntl(fd: int, cmd: int, arg: ReadableBuffer) -> Future[int | bytes]: ...
+def fcntl(fd: int, cmd: int, arg: int | ReadableBuffer = 0) -> Future[Any]:
     """Do what `fcntl.fcntl` does: return the call's int, or, if *arg* is bytes, what the kernel made of them.
 
     A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. A
@@ -370,10 +370,10 @@ def fcntl(fd: int, cmd: int, arg: int | ReadableBuffer = 0) -> Awaitable[int | b
 
 
 @overload
-def ioctl(fd: int, request: int, arg: int = ...) -> Awaitable[int]: ...
+def ioctl(fd: int, request: int, arg: int = ...) -> Future[int]: ...
 @overload
-def ioctl(fd: int, request: int, arg: ReadableBuffer) -> Awaitable[int | bytes]: ...
-def ioctl(fd: int, request: int, arg: int | ReadableBuffer = 0) -> Awaitable[int | bytes]:
+def ioctl(fd: int, request: int, arg: ReadableBuffer) -> Future[int | bytes]: ...
+def ioctl(fd: int, request: int, arg: int | ReadableBuffer = 0) -> Future[Any]:
     """Do what `fcntl.ioctl` does: return the call's int, or, if *arg* is bytes, what the driver made of them.
 
     A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. The
@@ -385,7 +385,7 @@ def ioctl(fd: int, request: int, arg: int | ReadableBuffer = 0) -> Awaitable[int
 
 def fiemap(
     fd: int, start: int = 0, length: int | None = None, *, flags: int = 0, count: int | None = None
-) -> Awaitable[list[Extent]]:
+) -> Future[list[Extent]]:
     """Return where on the disk *length* bytes from *start* on are: extents in their order, at most *count* of them.
 
     With None, up to the end of the file, and all of them, in as many ioctls as it takes. *flags* are
@@ -396,19 +396,19 @@ def fiemap(
     return front._future(front._submit(FIEMAP, fd, start, length, flags, count))
 
 
-def fchmod(fd: int, mode: int) -> Awaitable[None]:
+def fchmod(fd: int, mode: int) -> Future[None]:
     """Change the permission bits of an open file."""
     front = current()
     return front._future(front._submit(FCHMOD, fd, mode))
 
 
-def fchown(fd: int, uid: int, gid: int) -> Awaitable[None]:
+def fchown(fd: int, uid: int, gid: int) -> Future[None]:
     """Change owner and group of an open file; -1 leaves one as it is."""
     front = current()
     return front._future(front._submit(FCHOWN, fd, uid, gid))
 
 
-def fsync(fd: int) -> Awaitable[None]:
+def fsync(fd: int) -> Future[None]:
     """Force a file's data and metadata to the disk.
 
     An error is reported once per open file: do not try again and believe (fsync(2)).
@@ -417,19 +417,19 @@ def fsync(fd: int) -> Awaitable[None]:
     return front._future(front._submit(FSYNC, fd))
 
 
-def fdatasync(fd: int) -> Awaitable[None]:
+def fdatasync(fd: int) -> Future[None]:
     """Force a file's data to the disk, and of its metadata what reading it back needs."""
     front = current()
     return front._future(front._submit(FDATASYNC, fd))
 
 
-def syncfs(fd: int) -> Awaitable[None]:
+def syncfs(fd: int) -> Future[None]:
     """Force everything of the file system that the descriptor is on to the disk (syncfs(2))."""
     front = current()
     return front._future(front._submit(SYNCFS, fd))
 
 
-def sync_file_range(fd: int, offset: int, count: int, flags: int) -> Awaitable[None]:
+def sync_file_range(fd: int, offset: int, count: int, flags: int) -> Future[None]:
     """Write *count* bytes from *offset* on to the disk, or what *flags* say; a *count* of 0 is up to the end.
 
     *flags* are ``anyaio.SYNC_FILE_RANGE_*``. No metadata is written: after a crash the data may be out of reach
@@ -439,13 +439,13 @@ def sync_file_range(fd: int, offset: int, count: int, flags: int) -> Awaitable[N
     return front._future(front._submit(SYNC_FILE_RANGE, fd, offset, count, flags))
 
 
-def sync() -> Awaitable[None]:
+def sync() -> Future[None]:
     """Force everything of all file systems to the disk."""
     front = current()
     return front._future(front._submit(SYNC))
 
 
-def flock(fd: int, operation: int) -> Awaitable[None]:
+def flock(fd: int, operation: int) -> Future[None]:
     """Lock or unlock an open file, as `fcntl.flock`.
 
     *operation* is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait. A lock that another holds is tried
@@ -456,7 +456,7 @@ def flock(fd: int, operation: int) -> Awaitable[None]:
     return front._future(front._submit(FLOCK, fd, operation))
 
 
-def lockf(fd: int, cmd: int, len: int = 0, start: int = 0, whence: int = 0) -> Awaitable[None]:
+def lockf(fd: int, cmd: int, len: int = 0, start: int = 0, whence: int = 0) -> Future[None]:
     """Lock or unlock a part of a file for this process, as `fcntl.lockf`.
 
     It is *len* bytes (0: all that follow) from *start*. It waits as `flock` does; a deadlock is not detected. The
@@ -466,7 +466,7 @@ def lockf(fd: int, cmd: int, len: int = 0, start: int = 0, whence: int = 0) -> A
     return front._future(front._submit(LOCKF, fd, cmd, len, start, whence))
 
 
-def ofd_lock(fd: int, operation: int, length: int = 0, start: int = 0, whence: int = 0) -> Awaitable[None]:
+def ofd_lock(fd: int, operation: int, length: int = 0, start: int = 0, whence: int = 0) -> Future[None]:
     """Lock or unlock a part of a file for this open file, not for the process: F_OFD_SETLK of fcntl(2).
 
     *operation* is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait; *length* 0 is all that follows. It
@@ -478,19 +478,19 @@ def ofd_lock(fd: int, operation: int, length: int = 0, start: int = 0, whence: i
 
 def stat(
     path: StrOrBytesPath | int, *, dir_fd: int | None = None, follow_symlinks: bool = True
-) -> Awaitable[os.stat_result]:
+) -> Future[os.stat_result]:
     """Return the status of a file, equal field by field to what `os.stat` returns."""
     front = current()
     return front._future(front._submit(STAT, path, dir_fd, follow_symlinks))
 
 
-def lstat(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[os.stat_result]:
+def lstat(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Future[os.stat_result]:
     """Return the status of a file without following a symlink."""
     front = current()
     return front._future(front._submit(LSTAT, path, dir_fd))
 
 
-def fstat(fd: int) -> Awaitable[os.stat_result]:
+def fstat(fd: int) -> Future[os.stat_result]:
     """Return the status of an open file."""
     front = current()
     return front._future(front._submit(FSTAT, fd))
@@ -503,7 +503,7 @@ def statx(
     flags: int = 0,
     dir_fd: int | None = None,
     follow_symlinks: bool = True,
-) -> Awaitable[Statx]:
+) -> Future[Statx]:
     """Return what statx(2) tells of a file: birth time, mount, attributes and more.
 
     *mask* is a sum of ``anyaio.STATX_*``, by default STATX_BASIC_STATS and STATX_BTIME; *flags* are
@@ -513,7 +513,7 @@ def statx(
     return front._future(front._submit(STATX, path, mask, flags, dir_fd, follow_symlinks))
 
 
-def statvfs(path: StrOrBytesPath | int, *, dir_fd: int | None = None) -> Awaitable[os.statvfs_result]:
+def statvfs(path: StrOrBytesPath | int, *, dir_fd: int | None = None) -> Future[os.statvfs_result]:
     """Return what `os.statvfs` does of the file system that *path* is on. It needs no permission to read *path*."""
     front = current()
     return front._future(front._submit(STATVFS, path, dir_fd))
@@ -526,7 +526,7 @@ def access(
     dir_fd: int | None = None,
     effective_ids: bool = False,
     follow_symlinks: bool = True,
-) -> Awaitable[bool]:
+) -> Future[bool]:
     """Return whether the user may do with *path* what *mode* says, as `os.access`.
 
     *mode* is F_OK, or a sum of R_OK, W_OK and X_OK. It is False for whatever the reason may be.
@@ -542,7 +542,7 @@ def utime(
     ns: tuple[int, int] | None = None,
     dir_fd: int | None = None,
     follow_symlinks: bool = True,
-) -> Awaitable[None]:
+) -> Future[None]:
     """Set the times of access and modification, as `os.utime`.
 
     They are *times*, in seconds, or *ns*, in nanoseconds; else now. In *ns*, ``anyaio.UTIME_NOW`` sets that one to now
@@ -554,7 +554,7 @@ def utime(
 
 def chmod(
     path: StrOrBytesPath | int, mode: int, *, dir_fd: int | None = None, follow_symlinks: bool = True
-) -> Awaitable[None]:
+) -> Future[None]:
     """Change the permission bits.
 
     Without *follow_symlinks* a symlink is an OSError with EOPNOTSUPP: on Linux it has none of its own.
@@ -565,19 +565,19 @@ def chmod(
 
 def chown(
     path: StrOrBytesPath | int, uid: int, gid: int, *, dir_fd: int | None = None, follow_symlinks: bool = True
-) -> Awaitable[None]:
+) -> Future[None]:
     """Change owner and group; -1 leaves one as it is."""
     front = current()
     return front._future(front._submit(CHOWN, path, uid, gid, dir_fd, follow_symlinks))
 
 
-def lchown(path: StrOrBytesPath, uid: int, gid: int, *, dir_fd: int | None = None) -> Awaitable[None]:
+def lchown(path: StrOrBytesPath, uid: int, gid: int, *, dir_fd: int | None = None) -> Future[None]:
     """Change owner and group without following a symlink; -1 leaves one as it is."""
     front = current()
     return front._future(front._submit(LCHOWN, path, uid, gid, dir_fd))
 
 
-def truncate(path: StrOrBytesPath | int, length: int, *, dir_fd: int | None = None) -> Awaitable[None]:
+def truncate(path: StrOrBytesPath | int, length: int, *, dir_fd: int | None = None) -> Future[None]:
     """Cut the file to *length* bytes, or extend it with zeros."""
     front = current()
     return front._future(front._submit(TRUNCATE, path, length, dir_fd))
@@ -585,7 +585,7 @@ def truncate(path: StrOrBytesPath | int, length: int, *, dir_fd: int | None = No
 
 def getxattr(
     path: StrOrBytesPath | int, attribute: StrOrBytesPath, *, follow_symlinks: bool = True, dir_fd: int | None = None
-) -> Awaitable[bytes]:
+) -> Future[bytes]:
     """Return the value of an extended attribute; OSError with ENODATA if there is none of that name."""
     front = current()
     return front._future(front._submit(GETXATTR, path, attribute, follow_symlinks, dir_fd))
@@ -593,7 +593,7 @@ def getxattr(
 
 def listxattr(
     path: StrOrBytesPath | int | None = None, *, follow_symlinks: bool = True, dir_fd: int | None = None
-) -> Awaitable[list[str]]:
+) -> Future[list[str]]:
     """Return the names of the extended attributes; of the current directory if *path* is None."""
     front = current()
     return front._future(front._submit(LISTXATTR, path, follow_symlinks, dir_fd))
@@ -607,7 +607,7 @@ def setxattr(
     *,
     follow_symlinks: bool = True,
     dir_fd: int | None = None,
-) -> Awaitable[None]:
+) -> Future[None]:
     """Set an extended attribute; *flags* are ``os.XATTR_CREATE`` or ``os.XATTR_REPLACE``."""
     front = current()
     return front._future(front._submit(SETXATTR, path, attribute, value, flags, follow_symlinks, dir_fd))
@@ -615,17 +615,17 @@ def setxattr(
 
 def removexattr(
     path: StrOrBytesPath | int, attribute: StrOrBytesPath, *, follow_symlinks: bool = True, dir_fd: int | None = None
-) -> Awaitable[None]:
+) -> Future[None]:
     """Remove an extended attribute; OSError with ENODATA if there is none of that name."""
     front = current()
     return front._future(front._submit(REMOVEXATTR, path, attribute, follow_symlinks, dir_fd))
 
 
 @overload
-def listdir(path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None) -> Awaitable[list[str]]: ...
+def listdir(path: str | os.PathLike[str] | int = ..., *, dir_fd: int | None = None) -> Future[list[str]]: ...
 @overload
-def listdir(path: bytes | os.PathLike[bytes], *, dir_fd: int | None = None) -> Awaitable[list[bytes]]: ...
-def listdir(path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None) -> Awaitable[list[str] | list[bytes]]:
+def listdir(path: bytes | os.PathLike[bytes], *, dir_fd: int | None = None) -> Future[list[bytes]]: ...
+def listdir(path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None) -> Future[Any]:
     """Return the names in a directory, without "." and "..", in the kernel's order.
 
     A descriptor (O_PATH too) is opened anew, so that two readers of one do not take each other's entries.
@@ -643,7 +643,7 @@ def scandir(
     follow_symlinks: bool = False,
     resolve: bool = True,
     dir_fd: int | None = None,
-) -> Awaitable[list[DirEntry[str]]]: ...
+) -> Future[list[DirEntry[str]]]: ...
 @overload
 def scandir(
     path: bytes | os.PathLike[bytes],
@@ -653,7 +653,7 @@ def scandir(
     follow_symlinks: bool = False,
     resolve: bool = True,
     dir_fd: int | None = None,
-) -> Awaitable[list[DirEntry[bytes]]]: ...
+) -> Future[list[DirEntry[bytes]]]: ...
 def scandir(
     path: StrOrBytesPath | int = ".",
     *,
@@ -662,7 +662,7 @@ def scandir(
     follow_symlinks: bool = False,
     resolve: bool = True,
     dir_fd: int | None = None,
-) -> Awaitable[list[DirEntry[str]] | list[DirEntry[bytes]]]:
+) -> Future[Any]:
     """Return a directory's entries, with what `os.DirEntry` tells of them and without a system call later.
 
     *order* is ``"kernel"``; ``"dirs_first"``; ``"stat"``, by inode, which is fast to stat; or ``"dirs_first+stat"``.
@@ -674,25 +674,25 @@ def scandir(
     return front._future(front._submit(SCANDIR, path, order, stat, follow_symlinks, resolve, dir_fd))
 
 
-def readlink(path: AnyPath[AnyStr], *, dir_fd: int | None = None) -> Awaitable[AnyStr]:
+def readlink(path: AnyPath[AnyStr], *, dir_fd: int | None = None) -> Future[AnyStr]:
     """Return what a symlink points to."""
     front = current()
     return front._future(front._submit(READLINK, path, dir_fd))
 
 
-def unlink(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None]:
+def unlink(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Future[None]:
     """Remove a name that is not a directory's."""
     front = current()
     return front._future(front._submit(UNLINK, path, dir_fd))
 
 
-def mkdir(path: StrOrBytesPath, mode: int = 0o777, *, dir_fd: int | None = None) -> Awaitable[None]:
+def mkdir(path: StrOrBytesPath, mode: int = 0o777, *, dir_fd: int | None = None) -> Future[None]:
     """Make a directory; the umask applies to *mode*."""
     front = current()
     return front._future(front._submit(MKDIR, path, mode, dir_fd))
 
 
-def rmdir(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None]:
+def rmdir(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Future[None]:
     """Remove an empty directory."""
     front = current()
     return front._future(front._submit(RMDIR, path, dir_fd))
@@ -705,7 +705,7 @@ def rename(
     src_dir_fd: int | None = None,
     dst_dir_fd: int | None = None,
     flags: int = 0,
-) -> Awaitable[None]:
+) -> Future[None]:
     """Rename *src* to *dst*, which is replaced if it exists.
 
     *flags*, ``anyaio.RENAME_NOREPLACE``, RENAME_EXCHANGE or RENAME_WHITEOUT, are renameat2(2)'s: OSError with EINVAL
@@ -715,7 +715,7 @@ def rename(
     return front._future(front._submit(RENAME, src, dst, src_dir_fd, dst_dir_fd, flags))
 
 
-def realpath(filename: AnyPath[AnyStr], *, strict: bool = True, dir_fd: int | None = None) -> Awaitable[AnyStr]:
+def realpath(filename: AnyPath[AnyStr], *, strict: bool = True, dir_fd: int | None = None) -> Future[AnyStr]:
     """Return the absolute path without symlinks, "." and "..".
 
     OSError if a part does not exist, or with ELOOP after 40 symlinks, as the kernel has it; without *strict* what does
@@ -725,7 +725,7 @@ def realpath(filename: AnyPath[AnyStr], *, strict: bool = True, dir_fd: int | No
     return front._future(front._submit(REALPATH, filename, strict, dir_fd))
 
 
-def remove(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None]:
+def remove(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Future[None]:
     """Remove a name that is not a directory's: `unlink`."""
     front = current()
     return front._future(front._submit(REMOVE, path, dir_fd))
@@ -733,7 +733,7 @@ def remove(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None
 
 def makedirs(
     name: StrOrBytesPath, mode: int = 0o777, exist_ok: bool = False, *, dir_fd: int | None = None
-) -> Awaitable[None]:
+) -> Future[None]:
     """Make a directory, and those above it that are missing, in one job.
 
     As with `os.makedirs`, *mode* is the last one's; *exist_ok* lets it be there already.
@@ -742,13 +742,13 @@ def makedirs(
     return front._future(front._submit(MAKEDIRS, name, mode, exist_ok, dir_fd))
 
 
-def mknod(path: StrOrBytesPath, mode: int = 0o600, device: int = 0, *, dir_fd: int | None = None) -> Awaitable[None]:
+def mknod(path: StrOrBytesPath, mode: int = 0o600, device: int = 0, *, dir_fd: int | None = None) -> Future[None]:
     """Make a file, FIFO, socket or device, by the S_IF bits of *mode*; the umask applies to the others."""
     front = current()
     return front._future(front._submit(MKNOD, path, mode, device, dir_fd))
 
 
-def mkfifo(path: StrOrBytesPath, mode: int = 0o666, *, dir_fd: int | None = None) -> Awaitable[None]:
+def mkfifo(path: StrOrBytesPath, mode: int = 0o666, *, dir_fd: int | None = None) -> Future[None]:
     """Make a FIFO; the umask applies to *mode*."""
     front = current()
     return front._future(front._submit(MKFIFO, path, mode, dir_fd))
@@ -761,7 +761,7 @@ def link(
     src_dir_fd: int | None = None,
     dst_dir_fd: int | None = None,
     follow_symlinks: bool = False,
-) -> Awaitable[None]:
+) -> Future[None]:
     """Make another name, *dst*, of the file *src*; of a symlink itself, unless *follow_symlinks*."""
     front = current()
     return front._future(front._submit(LINK, src, dst, src_dir_fd, dst_dir_fd, follow_symlinks))
@@ -769,7 +769,7 @@ def link(
 
 def symlink(
     src: StrOrBytesPath, dst: StrOrBytesPath, target_is_directory: bool = False, *, dir_fd: int | None = None
-) -> Awaitable[None]:
+) -> Future[None]:
     """Make a symlink *dst* that points to *src*; *dir_fd* is where *dst* starts.
 
     *target_is_directory* is for Windows, as in `os.symlink`.
@@ -780,13 +780,13 @@ def symlink(
 
 def replace(
     src: StrOrBytesPath, dst: StrOrBytesPath, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
-) -> Awaitable[None]:
+) -> Future[None]:
     """Rename *src* to *dst*, which is replaced if it exists: as `rename` does here."""
     front = current()
     return front._future(front._submit(REPLACE, src, dst, src_dir_fd, dst_dir_fd))
 
 
-def pathsync(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None]:
+def pathsync(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Future[None]:
     """Open *path* for reading, fsync it and close it, in one job: for a directory after a rename in it.
 
     OSError with EINVAL where the file system cannot, as in /proc.
@@ -797,7 +797,7 @@ def pathsync(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[No
 
 def read_bytes(
     path: StrOrBytesPath, offset: int = 0, length: int | None = None, *, dir_fd: int | None = None
-) -> Awaitable[bytes]:
+) -> Future[bytes]:
     """Return a file's content from *offset* on, at most *length* bytes, in one job.
 
     It reads to the end whatever the size is said to be, so files of /proc are complete. A negative *offset* counts from
@@ -807,7 +807,7 @@ def read_bytes(
     return front._future(front._submit(READ_BYTES, path, offset, length, dir_fd))
 
 
-def write_bytes(path: StrOrBytesPath, data: ReadableBuffer, *, dir_fd: int | None = None) -> Awaitable[int]:
+def write_bytes(path: StrOrBytesPath, data: ReadableBuffer, *, dir_fd: int | None = None) -> Future[int]:
     """Make the file, or empty it, write all of *data* and close it, in one job; return the number of bytes.
 
     After an error the file may have a part of *data*: see `copy` for all or nothing. *data* is not copied: it cannot be
@@ -817,7 +817,7 @@ def write_bytes(path: StrOrBytesPath, data: ReadableBuffer, *, dir_fd: int | Non
     return front._future(front._submit(WRITE_BYTES, path, data, dir_fd))
 
 
-def msync(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, flags: int = MS_SYNC) -> Awaitable[None]:
+def msync(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, flags: int = MS_SYNC) -> Future[None]:
     """Write a mapped file's changed pages, from *offset* on for *length* bytes (None: the rest), to the disk.
 
     *flags* are ``anyaio.MS_*`` (msync(2)). A negative *offset* counts from the end.
@@ -826,7 +826,7 @@ def msync(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, fl
     return front._future(front._submit(MSYNC, buffer, offset, length, flags))
 
 
-def mtouch(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, flags: int = 0) -> Awaitable[None]:
+def mtouch(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, flags: int = 0) -> Future[None]:
     """Have the pages of a range in memory: read each, or with ``anyaio.MT_MODIFY`` make it dirty.
 
     What is in them does not change. Cancelled, it stops between pages. A page that is not there, such as one beyond the
@@ -836,13 +836,13 @@ def mtouch(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, f
     return front._future(front._submit(MTOUCH, buffer, offset, length, flags))
 
 
-def mlock(buffer: ReadableBuffer, offset: int = 0, length: int | None = None) -> Awaitable[None]:
+def mlock(buffer: ReadableBuffer, offset: int = 0, length: int | None = None) -> Future[None]:
     """Read the pages of a range and keep them in memory, until `anyaio.munlock` or the end of the mapping."""
     front = current()
     return front._future(front._submit(MLOCK, buffer, offset, length))
 
 
-def mlockall(flags: int) -> Awaitable[None]:
+def mlockall(flags: int) -> Future[None]:
     """Keep all pages of the process in memory; *flags* are ``anyaio.MCL_*`` (mlockall(2))."""
     front = current()
     return front._future(front._submit(MLOCKALL, flags))
@@ -850,7 +850,7 @@ def mlockall(flags: int) -> Awaitable[None]:
 
 def split_dir(
     path: AnyPath[AnyStr], *, limit: int = 4, dir_fd: int | None = None
-) -> Awaitable[tuple[list[AnyStr], list[AnyStr]]]:
+) -> Future[tuple[list[AnyStr], list[AnyStr]]]:
     """Return the names of a directory's subdirectories, and its other names.
 
     A symlink counts as what it is, no directory. Only entries whose type the file system does not tell are stat'ed, at
@@ -866,7 +866,7 @@ def rmtree(
     ignore_errors: bool = False,
     on_error: Callable[[str, AnyStr, OSError], object] | None = None,
     dir_fd: int | None = None,
-) -> Awaitable[None]:
+) -> Future[None]:
     """Remove a directory and all that is in it, never following a symlink: given as *path*, it is an OSError.
 
     The first failure is raised, when what was under way has ended. With *on_error* each failure is told to
@@ -893,7 +893,7 @@ def copy(
     progress: Callable[[int, int], object] | None = None,
     src_dir_fd: int | None = None,
     dst_dir_fd: int | None = None,
-) -> Awaitable[None]:
+) -> Future[None]:
     """Copy a file: *dst*, new or a plain file that exists, is complete or as it was, whenever this is stopped.
 
     It is written as ``.anyaio-copy-`` and 16 hexadecimal digits in the same directory, and renamed; only a killed
@@ -935,7 +935,7 @@ def move(
     progress: Callable[[int, int], object] | None = None,
     src_dir_fd: int | None = None,
     dst_dir_fd: int | None = None,
-) -> Awaitable[None]:
+) -> Future[None]:
     """Rename *src* to *dst*, as `rename` does, also to another file system: then copy it and remove it.
 
     *dst* is the new name, not a directory to move into; what it names is replaced, a directory only if it is empty. A
