@@ -80,6 +80,15 @@ class Held(Waiting, Generic[T]):
         except BaseException as error:
             self.error = error.with_traceback(None)
 
+    def end_with(self, error: BaseException) -> None:
+        """Have this error, the cancellation, in place of what the request gives."""
+        self.taken, self.error = True, error
+        self.request.settle(error)
+
+    def forget(self) -> None:
+        """Have neither request nor error any more: the traceback of that leads here."""
+        self.error = self.request = None  # type: ignore[assignment]  # it is over
+
     def answer(self, takes: bool = True) -> T:
         """Return the result, and take it or not; raise the error."""
         try:

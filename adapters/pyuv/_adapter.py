@@ -66,7 +66,7 @@ def start(loop: Loop) -> CallbackFront:
 
 
 _loops: Chosen[Loop, CallbackFront] = Chosen(start, "call anyaio.pyuv.use(loop), and keep the loop")
-current = _loops.current
+current: Callable[[], CallbackFront] = _loops.current
 
 
 def use(loop: Loop) -> CallbackFront:

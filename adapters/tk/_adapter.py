@@ -47,7 +47,7 @@ def start(root: tkinter.Tk) -> CallbackFront:
 
 
 _roots: Chosen[tkinter.Tk, CallbackFront] = Chosen(start, "call anyaio.tk.use(root)")
-current = _roots.current
+current: Callable[[], CallbackFront] = _roots.current
 
 
 def use(root: tkinter.Tk) -> CallbackFront:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Generator
-from typing import Any
+from typing import Any, ClassVar
 
 from tornado import gen
 from tornado.ioloop import IOLoop
@@ -26,7 +26,7 @@ class Future(Yielded[T], asyncio.Future[T]):
     """The result of a request. Cancelling it cancels the request by the rules of its class."""
 
     __slots__ = ("cancelled_before", "error", "request", "resuming", "taken", "value")
-    nobody = (LATE, RETURNED)
+    nobody: ClassVar[tuple[Any, ...]] = (LATE, RETURNED)
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel it; a change that a worker has begun is waited for, until patience or a second cancel ends that."""
@@ -49,7 +49,8 @@ class Future(Yielded[T], asyncio.Future[T]):
         self._asyncio_future_blocking = not self.done()
         return self.wait()
 
-    __iter__ = __await__
+    def __iter__(self) -> Generator[Any, None, T]:
+        return self.__await__()
 
     def __del__(self) -> None:
         if self.done() and not (self.taken or self.cancelled_before) and self.exception() is not None:

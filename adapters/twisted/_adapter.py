@@ -46,10 +46,9 @@ class Deferred(Held[T], defer.Deferred[T]):
 
     def fire(self) -> None:
         if self.cancelled_before:
-            self.taken, self.error = True, defer.CancelledError()
-            self.request.settle(self.error)
+            self.end_with(defer.CancelledError())
         if (failure := self.look()) is not None:
-            self.error = self.request = None  # type: ignore[assignment]  # its traceback leads here
+            self.forget()
             self.errback(failure)
         elif self.taken or vars(self)[CALLBACKS]:
             self.callback(self.answer())

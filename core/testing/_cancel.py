@@ -208,7 +208,7 @@ async def patience_ends_the_wait_for_a_stuck_change(t: Trial) -> None:
 async def many_tasks_cancelled_at_once_never_run(t: Trial) -> None:
     with t.held():
         tasks = [t.start(t.aio.mkdir(t.folder / str(number))) for number in range(100)]
-        await t.until(t.queued(100))
+        await t.until(lambda: t.queued(100)() and all(task.begun for task in tasks))
         for task in tasks:
             task.cancel()
         endings = await t.join_all(tasks)

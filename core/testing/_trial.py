@@ -94,9 +94,9 @@ class Task:
 
     def __init__(self, driver: Driver, coroutine: Awaitable[Any]) -> None:
         self._driver = driver
-        self.begun = False
+        self.begun: bool = False
         self.ending: Ending | None = None
-        self.cancel = driver.start(self._run(coroutine))
+        self.cancel: Callable[[], object] = driver.start(self._run(coroutine))
 
     async def _run(self, coroutine: Awaitable[Any]) -> None:
         self.begun = True
