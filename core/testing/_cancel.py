@@ -49,7 +49,7 @@ async def a_finally_clause_can_close_in_a_cancelled_task(t: Trial) -> None:
     async def use() -> None:
         fds.append(await t.aio.open(t.folder, os.O_RDONLY))
         try:
-            await t.aio.busy(0.2)
+            await t.look()
         finally:
             await t.aio.close(fds[0])
 
@@ -62,7 +62,7 @@ async def a_finally_clause_can_close_in_a_cancelled_task(t: Trial) -> None:
 
 
 async def a_look_cancelled_while_it_runs_is_abandoned_at_once(t: Trial) -> None:
-    ending = await t.cancelled(lambda: t.aio.busy(0.2), t.running())
+    ending = await t.cancelled(t.look, t.running())
     t.told(ending, "abandoned")
     assert t.running()()
     assert t.engine.nreqs == 0
@@ -218,8 +218,8 @@ async def many_tasks_cancelled_at_once_never_run(t: Trial) -> None:
 
 
 async def after_a_cancelled_call_the_next_one_works(t: Trial) -> None:
-    await t.cancelled(lambda: t.aio.busy(0.2), t.running())
-    assert await t.aio.listdir(t.folder) == []
+    await t.cancelled(t.look, t.running())
+    assert await t.aio.listdir(t.folder) == ["stuck0"]
 
 
 # ---- timeouts: the loop's own ----
@@ -232,7 +232,7 @@ async def a_call_within_its_limit_of_time_returns(t: Trial) -> None:
 
 @demands(has_timeouts)
 async def a_limit_of_time_ends_a_look(t: Trial) -> None:
-    await t.raised(TimeoutError, t.driver.timeout(0.02, lambda: t.aio.busy(0.2)))
+    await t.raised(TimeoutError, t.driver.timeout(0.02, t.look))
     await t.until(lambda: not t.engine.nreqs)
 
 

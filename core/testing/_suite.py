@@ -79,10 +79,11 @@ def check(driver: Driver, backend: ModuleType, behaviour: Behaviour, folder: Pat
                 behaviour(trial)
         finally:
             trial.release_all()
-    if trial.pool.nthreads or not descriptors() <= before:
+    if not _comes(0.05, lambda: not trial.pool.nthreads and descriptors() <= before):
         gc.collect()
     trial.end()
-    _must_come(limit, lambda: descriptors() <= before, lambda: f"left open: {descriptors() - before}")
+    if not _comes(limit, lambda: descriptors() <= before):
+        raise Failed(f"left open: {descriptors() - before}")
     if driver.heard:
         raise Failed(f"nobody was to hear of {driver.heard!r}") from driver.heard[0]
 
@@ -114,12 +115,14 @@ async def _watched(trial: Trial, behaviour: Behaviour) -> None:
         raise task.ending.error
 
 
-def _must_come(limit: float, condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
+def _comes(limit: float, condition: Callable[[], bool]) -> bool:
+    """Wait for a condition for at most so long; return whether it came to hold."""
     deadline = time.monotonic() + limit
     while not condition():
         if time.monotonic() > deadline:
-            raise Failed(complaint())
+            return False
         time.sleep(0.001)
+    return True
 
 
 @contextmanager

@@ -276,6 +276,11 @@ class Trial:
         self._stuck.append(stuck)
         return stuck
 
+    def look(self) -> Awaitable[bytes]:
+        """Return a call that only looks, and takes until the behaviour's end."""
+        looking: Awaitable[bytes] = self.aio.read_bytes(self.stuck().path)
+        return looking
+
     def release_all(self) -> None:
         """Let go of all that is held back."""
         self.pool.max_parallel = max(self.pool.max_parallel, 4)

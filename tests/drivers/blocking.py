@@ -18,6 +18,8 @@ class Interruption(BaseException):
     """What a signal's handler raises."""
 
 
+Main = Callable[[], Coroutine[Any, Any, Any]]
+
 POLLS_AT_ONCE = "a thread that waits polls at once: nothing stays finished"
 OWN_ENGINE = "no two threads share an engine"
 NOT_CANCELLED = "a thread cannot be cancelled, but by a signal, which interrupts whatever runs"
@@ -73,70 +75,82 @@ class Thread(BlockingLoop):
                 time.sleep(left)
 
     async def interrupted(
-        self, trial: Trial, main: Any, conditions: Sequence[Callable[[], object]], then: Callable[[], object]
+        self, trial: Trial, main: Main, conditions: Sequence[Callable[[], object]], then: Callable[[], object]
     ) -> Ending:
-        ended = threading.Event()
-        here = threading.get_ident()
-
-        def interrupt() -> None:
+        def interrupt(signals: Signals) -> None:
             for condition in conditions:
-                trial.spin(lambda condition=condition: (condition() and waits(here)) or ended.is_set())
-                signal.pthread_kill(here, signal.SIGUSR1)
+                trial.spin(lambda condition=condition: (condition() and signals.waits()) or signals.over.is_set())
+                signals.send()
                 time.sleep(0.005)
             then()
 
-        thread = threading.Thread(target=interrupt)
-        before = signal.signal(signal.SIGUSR1, self._raise)
-        try:
-            thread.start()
-            value = await main()
-            ended.set()
-            thread.join()
-            return Ending(value, None, False)
-        except BaseException as error:
-            return Ending(None, error, isinstance(error, Interruption))
-        finally:
-            ended.set()
-            thread.join()
-            signal.signal(signal.SIGUSR1, before)
+        with Signals(interrupt) as signals:
+            try:
+                value = await main()
+                signals.end()
+                return Ending(value, None, False)
+            except BaseException as error:
+                return Ending(None, error, isinstance(error, Interruption))
 
-    async def timeout(self, seconds: float, main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    async def timeout(self, seconds: float, main: Main) -> Any:
         """As an alarm does it."""
-        end = time.monotonic() + seconds
-        handler = signal.signal(signal.SIGUSR1, self._raise)
-        ended = threading.Event()
-        here = threading.get_ident()
 
-        def interrupt() -> None:
-            if not ended.wait(end - time.monotonic()):
-                signal.pthread_kill(here, signal.SIGUSR1)
+        def interrupt(signals: Signals) -> None:
+            if not signals.over.wait(seconds):
+                signals.send()
 
-        thread = threading.Thread(target=interrupt)
-        thread.start()
-        try:
-            return await main()
-        except Interruption as error:
-            raise TimeoutError from error
-        finally:
-            ended.set()
-            thread.join()
-            signal.signal(signal.SIGUSR1, handler)
+        with Signals(interrupt):
+            try:
+                return await main()
+            except Interruption as error:
+                raise TimeoutError from error
 
     def run_until_idle(self, begin: Callable[[], object]) -> None:
         self.run_blocking(lambda: (begin(), anyaio.blocking.current().engine.flush()))
 
+
+class Signals:
+    """A thread that sends signals to this one, whose handler raises Interruption, until the end of the block."""
+
+    def __init__(self, interrupt: Callable[[Signals], None]) -> None:
+        self._receiver = threading.get_ident()
+        self._sender = threading.Thread(target=interrupt, args=(self,))
+        self._received = threading.Event()
+        self.over = threading.Event()
+
+    def __enter__(self) -> Signals:
+        self._before = signal.signal(signal.SIGUSR1, self._raise)
+        self._sender.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.end()
+        signal.signal(signal.SIGUSR1, self._before)
+
+    def end(self) -> None:
+        """Send no more."""
+        self.over.set()
+        self._sender.join()
+
+    def send(self) -> None:
+        """Interrupt, again if need be: a signal that comes just before the thread sleeps does not wake it."""
+        self._received.clear()
+        while not self._received.is_set() and not self.over.is_set():
+            signal.pthread_kill(self._receiver, signal.SIGUSR1)
+            self._received.wait(0.5)
+
     def _raise(self, number: int, frame: object) -> None:
+        self._received.set()
         raise Interruption
 
-
-def waits(thread: int) -> bool:
-    """Whether a thread is in the wait for a request, or on its way there."""
-    frame = sys._current_frames().get(thread)
-    while frame is not None:
-        if frame.f_code is ThreadAdapter.wait.__code__:
-            return True
-        frame = frame.f_back
-    return False
+    def waits(self) -> bool:
+        """Whether the thread is in the wait for a request, or on its way there."""
+        frame = sys._current_frames().get(self._receiver)
+        while frame is not None:
+            if frame.f_code is ThreadAdapter.wait.__code__:
+                return True
+            frame = frame.f_back
+        return False
 
 
 DRIVERS = [Thread()]
