@@ -242,12 +242,13 @@ def nothing_grows_from_loop_to_loop(t: Trial) -> None:
         for _ in range(count):
             t.run(main)
 
-    run(max(5, t.driver.scale // 10))
+    scale = t.driver.scale if t.backend.NAME == "native" else t.driver.scale // 4  # the slower one
+    run(max(5, scale // 10))
     before = _sizes()
-    run(t.driver.scale)
+    run(scale)
     t.spin(lambda: _sizes()[0] <= before[0] and _sizes()[1] <= before[1] + t.pool.max_idle)
     _, _, blocks, memory = _sizes()
-    assert blocks - before[2] < t.driver.scale, "objects are left of each loop"
+    assert blocks - before[2] < scale, "objects are left of each loop"
     assert memory - before[3] < 4 << 20, "memory is left of each loop"
 
 

@@ -276,10 +276,9 @@ class Trial:
         self._stuck.append(stuck)
         return stuck
 
-    def look(self) -> Awaitable[bytes]:
-        """Return a call that only looks, and takes until the behaviour's end."""
-        looking: Awaitable[bytes] = self.aio.read_bytes(self.stuck().path)
-        return looking
+    async def look(self) -> None:
+        """Make a call that only looks, and takes until the behaviour's end."""
+        await self.aio.read_bytes(self.stuck().path)
 
     def release_all(self) -> None:
         """Let go of all that is held back."""
