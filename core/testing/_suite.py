@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import functools
 import gc
 import inspect
 import signal
@@ -36,6 +37,7 @@ SUBJECTS: tuple[ModuleType, ...] = (
 )
 
 
+@functools.cache
 def behaviours() -> dict[str, Behaviour]:
     """All behaviours by their names."""
     found: dict[str, Behaviour] = {}
