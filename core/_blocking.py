@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Endless(RuntimeError):
-    """The wait would never end: for a request of another engine, or a group that is paused. It can be resumed."""
+    """The wait would never end: for a group that is paused. It can be resumed."""
 
 
 class ThreadAdapter:
@@ -53,9 +53,7 @@ class ThreadAdapter:
     def _poll_until_done(self, request: Request[Any]) -> None:
         while request.state != "done":
             if not self._engine.nreqs:
-                raise Endless(
-                    f"the request is none of this thread's engine, or nothing that could end it goes on: {request!r}"
-                )
+                raise Endless(f"nothing that could end the request goes on: {request!r}")
             self._engine.wait()
             self._engine.poll()
 

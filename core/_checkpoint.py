@@ -167,6 +167,7 @@ class CheckpointFront(AwaitFront):
 
     async def wait(self, request: Request[T]) -> T:
         """Wait for a request that this engine returned, also one that is done already; return its result."""
+        self._check_own(request)
         return await self._adapter.wait(request, self._adapter.is_cancelled())
 
     if not TYPE_CHECKING:  # its type is that of the method that it replaces

@@ -166,6 +166,8 @@ class Composite(Request[T]):
         try:
             if waiter is not None and engine.wake is not None:
                 engine.wake(waiter)
+        except Exception as error:  # of a loop that is closed: nobody is left to be woken
+            report(engine, error, self)
         finally:
             try:
                 if callback is not None:
@@ -268,14 +270,19 @@ def call_back(
     try:
         context.run(callback, request)
     except Exception as error:
-        on_error = None if engine is None else engine.on_error
-        if on_error is None:
-            report_unraisable(error, request)
-            return
-        try:
-            on_error(error, request)
-        except Exception as another:
-            report_unraisable(another, request)
+        report(engine, error, request)
+
+
+def report(engine: Engine | None, error: Exception, request: Request[Any]) -> None:
+    """Tell of *error* where the engine reports such things."""
+    on_error = None if engine is None else engine.on_error
+    if on_error is None:
+        report_unraisable(error, request)
+        return
+    try:
+        on_error(error, request)
+    except Exception as another:
+        report_unraisable(another, request)
 
 
 def report_unraisable(error: Exception, culprit: object) -> None:

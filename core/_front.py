@@ -258,6 +258,13 @@ class Front(Generic[A]):
     def _drive(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         return drive(self.engine, self._submit, function, arguments, options)
 
+    def _check_own(self, request: Request[Any]) -> None:
+        """TypeError or ValueError if nothing here would ever tell that *request* is done."""
+        if not isinstance(request, Request):
+            raise TypeError(f"wait takes a request or a group, not {request!r}")
+        if request.engine not in (self.engine, None):
+            raise ValueError(f"{request!r} is another engine's, which does not tell this one")
+
     def _queueing(self) -> CallbackView:
         return CallbackView(self.engine, self._options)
 
@@ -273,6 +280,7 @@ class AwaitFront(Front[AwaitAdapter], AwaitOps):
 
     async def wait(self, request: Request[T]) -> T:
         """Wait for a request that this engine returned, also one that is done already; return its result."""
+        self._check_own(request)
         return await self._adapter.wait(request)
 
     @overload
@@ -323,6 +331,7 @@ class FutureFront(Front[FutureAdapter], FutureOps):
 
     def wait(self, request: Request[T]) -> Awaitable[T]:
         """Return a future of a request that this engine returned, also one that is done already."""
+        self._check_own(request)
         return self._adapter.future(request)
 
     @overload
@@ -382,6 +391,7 @@ class BlockingFront(Front[BlockingAdapter], BlockingOps):
 
     def wait(self, request: Request[T]) -> T:
         """Wait for a request that this engine returned, also one that is done already; return its result."""
+        self._check_own(request)
         return self._adapter.wait(request)
 
     @overload

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
@@ -9,19 +10,27 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from ._front import Front
+from ._python.original import thread as real_thread
 from ._request import Request
 
+get_ident = real_thread.get_ident  # never a green thread's
 F = TypeVar("F", bound=Front[Any])
 L = TypeVar("L")
 
 
-class Fronts(dict[int, tuple["weakref.ref[Any]", F]]):
-    """Its loops are referred to weakly. An adapter must do that too, or no loop ever goes."""
+class Fronts(dict[int, tuple["weakref.ref[Any]", F, int]]):
+    """By loop: a weak reference to it, its front end, and the thread that this belongs to, as `get_ident` tells it.
+
+    An adapter must refer to its loop weakly too, or no loop ever goes. An engine stays with its thread: a loop that has
+    moved to another one gets another front end there.
+    """
 
     def put(self, loop: Any, front: F, key: int | None = None) -> F:
         """Keep *front* as long as *loop* lives, or whatever it is that goes with the loop of another *key*."""
         place = id(loop) if key is None else key
-        self[place] = weakref.ref(loop, lambda gone: self._forget(place, gone)), front
+        if (entry := self.get(place)) is not None and not entry[1].engine.closed:  # of another thread
+            entry[1]._adapter.detach(entry[1].engine.fileno())
+        self[place] = weakref.ref(loop, lambda gone: self._forget(place, gone)), front, get_ident()
         return front
 
     def _forget(self, key: int, gone: weakref.ref[Any]) -> None:
@@ -33,7 +42,7 @@ class Fronts(dict[int, tuple["weakref.ref[Any]", F]]):
 
     def discard_closed(self) -> None:
         """Forget the loops that somebody keeps, but that will not run again: the next may have one's id."""
-        for key, (reference, _) in list(self.items()):
+        for key, (reference, *_) in list(self.items()):
             if (loop := reference()) is None or loop.is_closed():
                 self.pop(key, None)
 
@@ -63,7 +72,9 @@ class Chosen(Generic[L, F]):
         if loop is None:
             raise RuntimeError(f"this thread has no loop, or it is gone: {self._advice}")
         entry = self._fronts.get(id(loop))
-        return self._fronts.put(loop, self._start(loop)) if entry is None else entry[1]
+        if entry is not None and entry[2] == get_ident():
+            return entry[1]
+        return self._fronts.put(loop, self._start(loop))
 
     def discard(self, loop: L) -> None:
         self._fronts.discard(loop)
@@ -71,6 +82,24 @@ class Chosen(Generic[L, F]):
 
 def _no_loop() -> None:
     return None
+
+
+def guarded(poll: Callable[[], int], leave: Callable[[], object]) -> Callable[[], int]:
+    """Return *poll*; in another thread, to which the loop has moved, it calls *leave* and raises that it cannot serve.
+
+    Else the loop would call it again and again.
+    """
+    process, thread = os.getpid(), get_ident()
+
+    def guarded_poll() -> int:
+        try:
+            return poll()
+        except RuntimeError:
+            if get_ident() != thread and os.getpid() == process:
+                leave()
+            raise
+
+    return guarded_poll
 
 
 class CallbackAdapter:

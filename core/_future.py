@@ -34,10 +34,13 @@ class Waiting:
     def take_back(self) -> bool:
         """Cancel the request. True: it is done now. False: its end wakes; at once if this is the second time."""
         again, self.cancelled_before = self.cancelled_before, True
-        if self.request.withdraw():
+        try:
+            if self.request.withdraw():
+                return True
+            if again:
+                self.request.abandon()
+        except RuntimeError:  # the loop has moved to another thread, or was forked: what ends it is not told here
             return True
-        if again:
-            self.request.abandon()
         return False
 
 

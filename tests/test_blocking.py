@@ -129,7 +129,7 @@ def test_a_request_of_another_engine_is_refused(aio, backend, pool):
     other = engine_class(backend)(pool)
     pool.max_parallel = 0
     request = other.nop()
-    with pytest.raises(RuntimeError, match="none of this thread's engine"):
+    with pytest.raises(ValueError, match="is another engine's"):
         aio.current().wait(request)
     other.shutdown()
 

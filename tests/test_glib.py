@@ -54,6 +54,17 @@ def test_the_front_end_stays_the_same_and_each_context_has_its_own(context):
     other.shutdown()
 
 
+def test_who_asked_for_it_in_a_wrong_thread_does_not_keep_it_from_the_right_one():
+    thread = threading.Thread(target=glib.current)
+    thread.start()
+    thread.join()
+    loop, told = GLib.MainLoop(), []
+    glib.current().stat("/", lambda request: (told.append(request.result().st_ino), loop.quit()))
+    loop.run()
+    glib.current().shutdown()
+    assert told == [os.stat("/").st_ino]
+
+
 def test_a_callback_may_run_a_loop_of_its_own(context):
     aio, told = glib.current(), []
     outer, inner = GLib.MainLoop(context), GLib.MainLoop(context)

@@ -11,11 +11,12 @@ import contextvars
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from operator import methodcaller
 from typing import Any, ClassVar
 
 from anyaio._front import AwaitFront, Engine
-from anyaio._fronts import Fronts
+from anyaio._fronts import Fronts, get_ident, guarded
 from anyaio._future import Waiting
 from anyaio._request import Request, T
 
@@ -36,7 +37,7 @@ class LoopAdapter:
     def attach(self, fd: int, poll: Callable[[], int]) -> None:
         loop = self.living()
         try:
-            contextvars.Context().run(loop.add_reader, fd, poll)
+            contextvars.Context().run(loop.add_reader, fd, guarded(poll, partial(self.detach, fd)))
         except NotImplementedError:
             raise RuntimeError(f"{type(loop).__name__} has no add_reader, which anyaio needs") from None
 
@@ -98,7 +99,7 @@ def current() -> AwaitFront:
     """Return the running loop's front end, made at its first use. RuntimeError outside a running loop."""
     loop = asyncio.get_running_loop()
     entry = _fronts.get(id(loop))
-    return start(loop) if entry is None else entry[1]
+    return entry[1] if entry is not None and entry[2] == get_ident() else start(loop)
 
 
 def start(loop: asyncio.AbstractEventLoop) -> AwaitFront:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from anyaio._front import CallbackFront, Engine
-from anyaio._fronts import CallbackAdapter, Fronts
+from anyaio._fronts import CallbackAdapter, Fronts, get_ident
 
 if TYPE_CHECKING:
     GLib: Any  # it has no types
@@ -70,7 +70,7 @@ def current() -> CallbackFront:
     """
     context = GLib.MainContext.ref_thread_default()
     entry = _fronts.get(hash(context))
-    return start(context) if entry is None else entry[1]
+    return entry[1] if entry is not None and entry[2] == get_ident() else start(context)
 
 
 def start(context: Any) -> CallbackFront:

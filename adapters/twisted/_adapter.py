@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]  # without Twisted's own plug-in for mypy
 
 from anyaio._front import Engine, FutureFront
-from anyaio._fronts import Fronts
+from anyaio._fronts import Fronts, get_ident
 from anyaio._future import FutureMaker, Held
 from anyaio._request import Request, T
 
@@ -87,7 +87,8 @@ class ReactorAdapter(FutureMaker[Deferred[Any]]):
             engine.poll()
 
     def connectionLost(self, reason: Failure) -> None:
-        if not isinstance(reason.value, error.ConnectionLost):  # an error has left poll; the reactor goes on
+        # An error has left poll; the reactor goes on, unless it runs in another thread than the engine's.
+        if not isinstance(reason.value, error.ConnectionLost | RuntimeError):
             self.watch(True)
 
     def logPrefix(self) -> str:
@@ -98,7 +99,7 @@ def current() -> FutureFront:
     """Return the reactor's front end, made at its first use. RuntimeError in another thread than the reactor's."""
     from twisted.internet import reactor  # this installs one, if none is
 
-    if (entry := ReactorAdapter.fronts.get(id(reactor))) is not None:
+    if (entry := ReactorAdapter.fronts.get(id(reactor))) is not None and entry[2] == get_ident():
         return entry[1]
     if threadable.ioThread is not None and not threadable.isInIOThread():
         raise RuntimeError("the reactor runs in another thread: go there with reactor.callFromThread")
