@@ -34,6 +34,11 @@ class GreenAdapter(BlockingAdapter, Protocol):
         """In the child of a fork: have the loop share nothing any more with the parent's."""
 
 
+class GreenWaiter(Protocol):
+    def get(self) -> object:
+        """Wait; return what it was switched to with."""
+
+
 class GreenFront(BlockingFront):
     """A front end in the blocking colour, which blocks green threads."""
 
@@ -52,19 +57,19 @@ class GreenFront(BlockingFront):
 
 
 def end_wait(
-    request: Request[Any], first: BaseException, wait: Callable[[], object], hopeless: type[BaseException]
+    request: Request[Any], first: BaseException, waiter: GreenWaiter, hopeless: type[BaseException]
 ) -> list[BaseException]:
-    """Take back a request whose wait *first* has ended, or go on to *wait* while it cannot be.
+    """Take back a request whose wait *first* has ended, or go on to wait while it cannot be.
 
-    Return what was raised meanwhile; *hopeless* is raised when nothing will come any more.
+    *waiter* gets itself when the request is done. Return what was raised meanwhile; *hopeless* is raised when nothing
+    will come any more.
     """
     later: list[BaseException] = []
     with suppress(RuntimeError):  # it was made before fork: nothing can be done about it here
         waiting = not request.withdraw()
         while waiting and request.state != "done":
             try:
-                wait()
-                waiting = False
+                waiting = waiter.get() is not waiter
             except hopeless:
                 waiting = False
             except BaseException as error:

@@ -13,7 +13,6 @@ import pytest
 from engines import held
 from loops import descriptors, running, spin
 
-import anyaio
 from anyaio import Cancelled, outcome
 from anyaio._front import engine_class
 
@@ -344,6 +343,22 @@ def test_patience_ends_the_wait_for_a_stuck_change(run, stuck):
     run(main)
 
 
+def test_a_switch_from_elsewhere_does_not_end_the_wait_of_a_greenlet_that_was_killed(run, stuck):
+    def main():
+        opener = waiting(aio.open, stuck.path, stuck.FLAGS)
+        opener.kill(KeyError, block=False)
+        gevent.get_hub().loop.run_callback(opener.switch, "hello")
+        for _ in range(3):
+            gevent.sleep(0)
+        assert not opener.ready()
+        stuck.release()
+        with pytest.raises(KeyError) as caught:
+            opener.get()
+        assert outcome(caught.value).status == "done"
+
+    run(main)
+
+
 def test_a_close_is_done_in_a_greenlet_that_is_being_killed(run, tmp_path):
     def main():
         fd = aio.open(tmp_path, os.O_RDONLY)
@@ -506,8 +521,10 @@ def test_a_loop_ends_when_nothing_is_outstanding(run):
 def test_a_wait_that_nothing_can_end_is_a_loop_exit(run):
     def main():
         aio.nop()
-        with anyaio.Engine() as unserved, pytest.raises(LoopExit):
-            aio.current().wait(unserved.nop())
+        paused = aio.group()
+        paused.feed(lambda group: None, limit=0)
+        with pytest.raises(LoopExit):
+            aio.current().wait(paused)
         aio.nop()
 
     run(main)

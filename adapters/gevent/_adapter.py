@@ -67,7 +67,7 @@ class HubAdapter:
             if waiter.get() is not waiter:
                 raise InvalidSwitchError(f"{getcurrent()!r} waits for {request!r}, and was switched to by another")
         except BaseException as first:
-            for error in end_wait(request, first, waiter.get, LoopExit):
+            for error in end_wait(request, first, waiter, LoopExit):
                 self._loop.run_callback(throw, getcurrent(), error)
             raise
         try:
