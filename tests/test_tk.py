@@ -172,3 +172,19 @@ def test_a_front_end_that_was_shut_down_is_followed_by_another(root):
 def test_what_is_no_root_window_cannot_be_used(root):
     with pytest.raises(TypeError, match=r"root must be a tkinter\.Tk, not 'Frame'"):
         tk.use(tkinter.Frame(root))
+
+
+def test_shutting_down_and_using_it_again_adds_nothing_to_the_window(root):
+    tk.use(root).shutdown()
+    tags, commands = root.bindtags(), len(root._tclCommands)
+    for _ in range(3):
+        tk.use(root).shutdown()
+    assert (root.bindtags(), len(root._tclCommands)) == (tags, commands)
+
+
+def test_a_window_that_was_destroyed_cannot_be_used(root):
+    tk.use(root)
+    root.destroy()
+    for ask in (tk.current, lambda: tk.use(root)):
+        with pytest.raises(RuntimeError, match=r"the window was destroyed: call anyaio.tk.use\(root\)"):
+            ask()

@@ -12,11 +12,14 @@ from anyaio._fronts import CallbackAdapter, Chosen
 from anyaio._request import Request
 
 TAG = "anyaio"
+ADVICE = "call anyaio.tk.use(root)"
 MOST_FDS = 1024  # Tcl waits with select(2)
 
 
 class RootAdapter(CallbackAdapter):
     """One root window, to which it refers weakly."""
+
+    command: str  # Tcl's, which shuts down
 
     def __init__(self, root: tkinter.Tk) -> None:
         self._root = weakref.ref(root)
@@ -30,8 +33,10 @@ class RootAdapter(CallbackAdapter):
 
     def detach(self, fd: int) -> None:
         if (root := self._root()) is not None:
-            root.deletefilehandler(fd)
             _roots.discard(root)
+            root.deletefilehandler(fd)
+            root.tk.call("bind", TAG, "<Destroy>", "")
+            root.deletecommand(self.command)
 
     def on_error(self, exception: BaseException, request: Request[Any]) -> None:
         if (root := self._root()) is not None:
@@ -39,14 +44,19 @@ class RootAdapter(CallbackAdapter):
 
 
 def start(root: tkinter.Tk) -> CallbackFront:
-    front = CallbackFront.start(RootAdapter(root), Engine())
+    adapter = RootAdapter(root)
     # A binding of the root itself would be its children's too, and is easily replaced.
-    root.bindtags((TAG, *root.bindtags()))
-    root.tk.call("bind", TAG, "<Destroy>", root.register(front.shutdown))
+    try:
+        root.bindtags((TAG, *(tag for tag in root.bindtags() if tag != TAG)))
+    except tkinter.TclError:
+        raise RuntimeError(f"the window was destroyed: {ADVICE} with the next one") from None
+    front = CallbackFront.start(adapter, Engine())
+    adapter.command = root.register(front.shutdown)
+    root.tk.call("bind", TAG, "<Destroy>", adapter.command)
     return front
 
 
-_roots: Chosen[tkinter.Tk, CallbackFront] = Chosen(start, "call anyaio.tk.use(root)")
+_roots: Chosen[tkinter.Tk, CallbackFront] = Chosen(start, ADVICE)
 current: Callable[[], CallbackFront] = _roots.current
 
 
