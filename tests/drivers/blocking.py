@@ -96,6 +96,8 @@ class Thread(BlockingLoop):
         """As an alarm does it."""
 
         def interrupt(signals: Signals) -> None:
+            while not signals.waits() and not signals.over.wait(0.001):
+                pass  # on a busy machine it may come to that later than in *seconds*
             if not signals.over.wait(seconds):
                 signals.send()
 
