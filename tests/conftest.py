@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import os
 import time
@@ -17,13 +16,6 @@ from engines import Fifo
 from anyaio._front import engine_class
 
 MODULES = {"native": "anyaio._engine", "python": "anyaio._python.engine"}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few_objects_to_look_through() -> None:
-    """A test that collects garbage in a loop would block it for as long as thousands of other tests' objects take."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(params=MODULES)

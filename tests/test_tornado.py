@@ -174,6 +174,7 @@ async def test_each_takes_items_from_an_asynchronous_source(aio, tmp_path):
 # ---- who has the descriptor ----
 
 
+@pytest.mark.blocks_loop("it looks through all garbage")
 @in_ioloop
 async def test_a_descriptor_that_nobody_asked_for_is_closed_with_its_future(aio, file):
     future = aio.open(file, os.O_RDONLY)
@@ -185,6 +186,7 @@ async def test_a_descriptor_that_nobody_asked_for_is_closed_with_its_future(aio,
     await until(lambda: not is_open(file))
 
 
+@pytest.mark.blocks_loop("it looks through all garbage")
 @in_ioloop
 async def test_what_comes_after_with_timeout_is_closed_and_not_logged(aio, stuck, complaints):
     for late in (aio.open(stuck.path, stuck.FLAGS), aio.open(stuck.path + "/x", os.O_RDONLY | os.O_CREAT)):
@@ -253,6 +255,7 @@ async def test_a_queued_request_that_is_cancelled_never_runs(aio, pool, tmp_path
     assert not (tmp_path / "d").exists()
 
 
+@pytest.mark.blocks_loop("it looks through all garbage")
 @in_ioloop
 async def test_a_running_change_that_is_cancelled_is_done_when_the_call_has_ended(aio, stuck):
     future = aio.open(stuck.path, stuck.FLAGS)
@@ -312,6 +315,7 @@ async def test_wait_for_and_asyncio_timeout_cancel(aio, pool, tmp_path):
     assert aio.current().engine.nreqs == 0
 
 
+@pytest.mark.blocks_loop("it looks through all garbage")
 @in_ioloop
 async def test_gather_that_is_cancelled_closes_what_was_opened(aio, stuck, file):
     opened = asyncio.gather(aio.open(stuck.path, stuck.FLAGS), aio.open(file, os.O_RDONLY))
@@ -367,6 +371,7 @@ def test_loops_in_threads_have_each_their_own_engine(aio, tmp_path):
     assert len(set(map(id, engines))) == 3
 
 
+@pytest.mark.blocks_loop("it looks through all garbage")
 def test_a_front_end_that_was_kept_says_that_its_loop_is_closed(aio, tmp_path):
     async def main():
         return aio.current()

@@ -153,6 +153,7 @@ async def through(deferred):
     return told[0]
 
 
+@pytest.mark.blocks_loop("it looks through all garbage")
 @on_reactors
 async def test_a_deferred_that_has_fired_can_be_returned_from_a_callback(aio, file):
     opened = [aio.open(file, os.O_RDONLY)]
@@ -185,6 +186,7 @@ async def test_each_takes_items_from_an_asynchronous_source(aio, tmp_path):
 # ---- who has the descriptor, who hears of errors ----
 
 
+@pytest.mark.blocks_loop("it looks through all garbage")
 @on_reactors
 async def test_a_descriptor_that_nobody_listened_for_is_closed_with_its_deferred(aio, file):
     opened = [aio.open(file, os.O_RDONLY)]
