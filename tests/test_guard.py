@@ -26,20 +26,20 @@ TESTS = """
         return run
 
     def test_sleeps(run):
-        run(lambda: time.sleep(0.15))
+        run(lambda: time.sleep(0.5))
 
     def test_keeps_the_gil_in_c(run):
-        run(lambda: ctypes.PyDLL(None).usleep(150_000))
+        run(lambda: ctypes.PyDLL(None).usleep(500_000))
 
     def test_computes(run):
-        run(lambda: sum(range(30_000_000)))
+        run(lambda: sum(range(60_000_000)))
 
     def test_pauses_shortly(run):
         run(lambda: time.sleep(0.03))
 
     @pytest.mark.blocks_loop("on purpose")
     def test_says_so(run):
-        run(lambda: time.sleep(0.15))
+        run(lambda: time.sleep(0.5))
 """
 
 
@@ -65,12 +65,12 @@ def result(request, results):
 
 def test_a_callback_that_sleeps_fails_its_test(result):
     assert result("test_sleeps").startswith("FAILED")
-    assert "was blocked for 1" in result("test_sleeps")
+    assert "was blocked for" in result("test_sleeps")
 
 
 def test_a_call_in_c_that_keeps_the_gil_fails_its_test(result):
     assert result("test_keeps_the_gil_in_c").startswith("FAILED")
-    assert "was blocked for 1" in result("test_keeps_the_gil_in_c")
+    assert "was blocked for" in result("test_keeps_the_gil_in_c")
 
 
 def test_a_callback_that_computes_fails_its_test(result):
