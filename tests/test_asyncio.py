@@ -301,7 +301,8 @@ async def test_the_descriptor_of_an_abandoned_open_is_closed(aio, tmp_path):
     error = await cancel(task)
     reader = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)  # lets the worker's open succeed
     try:
-        await until(lambda: not any(f"{tmp_path}/fifo" in name for name in descriptors() if f"{reader} " not in name))
+        own = f"{reader} {tmp_path}/fifo"
+        await until(lambda: not any(name.endswith(f"{tmp_path}/fifo") for name in descriptors() if name != own))
     finally:
         os.close(reader)
     assert error.outcome.status == "abandoned"

@@ -81,9 +81,10 @@ async def a_loop_that_waits_uses_no_processor(t: Trial) -> None:
     with t.held():
         request = t.engine.nop()
         began, used = time.monotonic(), time.thread_time()
-        while time.monotonic() < began + 0.1:
+        while time.monotonic() < began + 0.3:
             await t.driver.sleep(0.05)
-        assert time.thread_time() - used < 0.05, "it uses the processor"
+        # A third of what a busy loop would use, if others leave it that.
+        assert time.thread_time() - used < 0.1, "it uses the processor"
         assert request.state == "queued"
     await t.drained()
 
