@@ -352,9 +352,13 @@ def test_a_defect_is_found(defect, tmp_path):
     name, complaint = DEFECTS[defect]
     tries = 5 if defect is PollsInABusyLoop else 1  # on a busy machine it may not get the processor to waste
     with pytest.raises((AssertionError, RuntimeError), match=complaint):
-        for number in range(tries):
-            (tmp_path / str(number)).mkdir()
-            run(toy(defect), name, tmp_path / str(number))
+        run_often(toy(defect), name, tmp_path, tries)
+
+
+def run_often(driver, name, folder, tries):
+    for number in range(tries):
+        (folder / str(number)).mkdir()
+        run(driver, name, folder / str(number))
 
 
 def test_a_reason_for_a_behaviour_that_there_is_not_is_an_error():
