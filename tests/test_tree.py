@@ -128,7 +128,7 @@ def test_symlinked_roots(engine, tmp_path):
     (tmp_path / "link").symlink_to("d")
     (tmp_path / "broken").symlink_to("nowhere")
     link, broken = (os.fsencode(tmp_path / name) for name in ("link", "broken"))
-    assert walk(engine, link, broken).paths == [link, broken]
+    assert sorted(walk(engine, link, broken).paths) == [broken, link]
     assert sorted(walk(engine, link, broken, follow_roots=True).paths) == [broken, link, link + b"/e"]
 
 
