@@ -96,7 +96,7 @@ def test_many_branches_beyond_path_max_need_few_descriptors(engine, deep):
     assert set(visitor.paths) == find(os.fsencode(deep))
     assert visitor.errors == {}
     assert most <= 60
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # what an earlier test has left may go meanwhile
 
 
 def test_long_names_at_the_border(engine, deep):
