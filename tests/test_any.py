@@ -142,12 +142,12 @@ def test_a_task_group_has_many_requests_under_way(run, tmp_path):
 
     async def main():
         async with anyio.create_task_group() as group:
-            for number in range(100):
+            for number in range(30):
                 group.start_soon(make, number)
-        assert len(await aio.listdir(tmp_path)) == 100
+        assert len(await aio.listdir(tmp_path)) == 30
 
     run(main)
-    assert len(found) == 100
+    assert len(found) == 30
 
 
 def test_an_error_ends_its_task_group_and_takes_back_what_waits(run, tmp_path, pipe):
