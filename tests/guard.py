@@ -1,4 +1,4 @@
-"""A pytest plugin: a test in which an asyncio or uvloop loop's thread is blocked for 100 ms fails.
+"""A pytest plugin: a test in which an asyncio or uvloop loop is blocked for 100 ms fails; beside others, for 300 ms.
 
 While a loop runs, a timer ticks in it every 20 ms and measures the time since its last tick. Whatever holds the thread
 up shows there, in Python or in C, with the GIL or without. The time for which a thread of ours could have run but the
