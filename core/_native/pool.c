@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "alarms.h"
 #include "clock.h"
 #include "notifier.h"
 #include "ops.h"
@@ -127,11 +128,7 @@ pool_drop(struct pool *pool)
         workers_finish_unrun(pool, request, ECANCELED);
         pthread_mutex_unlock(&pool->lock);
     }
-    for (struct alarm *alarm; (alarm = pool->alarms) != NULL;) {
-        pool->alarms = alarm->next;
-        notifier_drop(alarm->notifier);
-        free(alarm);
-    }
+    alarms_free(pool);
     pthread_mutex_destroy(&pool->lock);
     free(pool);
 }

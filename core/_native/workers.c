@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "alarms.h"
 #include "clock.h"
 #include "notifier.h"
 #include "ops.h"
@@ -202,21 +203,7 @@ workers_wake_idle(struct pool *pool)
         pthread_cond_signal(&worker->cond);
 }
 
-/* ---- alarms ---- */
-
-/* Called with the lock held. */
-static uint64_t
-next_event(const struct pool *pool)
-{
-    uint64_t when = CLOCK_NEVER;
-
-    for (const struct alarm *alarm = pool->alarms; alarm != NULL; alarm = alarm->next)
-        if (alarm->when < when)
-            when = alarm->when;
-    if (pool->locks.count > 0 && pool->lock_tick < when)
-        when = pool->lock_tick;
-    return when;
-}
+/* ---- workers ---- */
 
 /* Is there anything that somebody must stand by for? Called with the lock held. */
 static bool
@@ -225,68 +212,14 @@ to_be_watched(const struct pool *pool)
     return pool->active > 0 || (pool->users > 0 && (pool->alarms != NULL || pool->locks.count > 0));
 }
 
-/* Called with the lock held, which is released meanwhile. */
-static void
-ring_alarms(struct pool *pool, uint64_t now)
+/* When is there something to do, whoever else comes by or not? Called with the lock held. */
+static uint64_t
+next_event(const struct pool *pool)
 {
-    struct alarm *due = NULL;
+    uint64_t when = alarms_next(pool);
 
-    for (struct alarm **link = &pool->alarms; *link != NULL;) {
-        struct alarm *alarm = *link;
-        if (alarm->when > now) {
-            link = &alarm->next;
-            continue;
-        }
-        *link = alarm->next;
-        alarm->next = due;
-        due = alarm;
-    }
-    if (due == NULL)
-        return;
-    pthread_mutex_unlock(&pool->lock);
-    while (due != NULL) {
-        struct alarm *alarm = due;
-        due = alarm->next;
-        notifier_ring(alarm->notifier);
-        notifier_drop(alarm->notifier);
-        free(alarm);
-    }
-    pthread_mutex_lock(&pool->lock);
+    return pool->locks.count > 0 && pool->lock_tick < when ? pool->lock_tick : when;
 }
-
-bool
-pool_alarm(struct pool *pool, struct notifier *notifier, uint64_t when)
-{
-    struct alarm *fresh = calloc(1, sizeof *fresh), *alarm;
-    enum help help = HELP_NONE;
-    bool watched;
-
-    if (fresh == NULL)
-        return false;
-    pthread_mutex_lock(&pool->lock);
-    for (alarm = pool->alarms; alarm != NULL && alarm->notifier != notifier; alarm = alarm->next)
-        ;
-    if (alarm == NULL) {
-        alarm = fresh;
-        fresh = NULL;
-        alarm->notifier = notifier;
-        alarm->when = when;
-        notifier_hold(notifier);
-        alarm->next = pool->alarms;
-        pool->alarms = alarm;
-    }
-    if (when < alarm->when)
-        alarm->when = when;
-    if (pool->standby != NULL)
-        pthread_cond_signal(&pool->standby->cond);
-    else
-        help = workers_need_standby(pool, clock_now());
-    watched = pool->standby != NULL || pool->standby_coming;
-    pthread_mutex_unlock(&pool->lock);
-    free(fresh);
-    return workers_give_help(pool, help) == 0 && watched;
-}
-/* ---- workers ---- */
 
 static void
 unstack(struct pool *pool, struct worker *worker)
@@ -319,7 +252,7 @@ stand_by(struct pool *pool, struct worker *self)
         pool->standby_asleep = until == CLOCK_NEVER;
         clock_wait(&self->cond, &pool->lock, event < until ? event : until);
         now = clock_now();
-        ring_alarms(pool, now);
+        alarms_ring(pool, now);
         if (pool->locks.count > 0 && now >= pool->lock_tick)
             waiting_retry(pool, NULL);
         if (overdue(pool, now) || (pool->active == 0 && pool->queue.count > 0))

@@ -19,6 +19,8 @@
 #include "pool.h"
 #include "wakefd.h"
 
+struct alarm;
+
 struct worker {
     struct pool *pool;
     struct worker *next, *prev; /* all of the pool's workers */
@@ -28,12 +30,6 @@ struct worker {
     bool stacked;
     struct request *request;    /* what it runs, or NULL */
     struct wakefd wakefd;       /* opened when it first waits for a descriptor */
-};
-
-struct alarm {
-    struct alarm *next;
-    struct notifier *notifier; /* counted */
-    uint64_t when;
 };
 
 struct pool {
@@ -46,7 +42,7 @@ struct pool {
     bool standby_coming; /* a worker was called to be it and has not come yet */
     unsigned nthreads, nidle, active, running, users;
     struct pool_settings settings;
-    struct alarm *alarms;
+    struct alarm *alarms; /* see alarms.h */
     struct queue locks;  /* requests that wait for a lock that another holds, see waiting.c */
     uint64_t lock_tick;  /* when they are tried again, */
     uint64_t lock_pause; /* and how long after that the next time */
