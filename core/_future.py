@@ -14,7 +14,8 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from ._request import Outcome, Request, State, T
+from ._request import Request, T
+from ._unmade import Answered
 
 if TYPE_CHECKING:
     from ._engine import Engine
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 GIVEN_BACK = ("open", "flock", "lockf", "ofd_lock")  # operations whose result must not be lost: see `Request.settle`
 
 
-class Waiting:
+class Cancellable:
     """What a request is waited for with: it can be cancelled."""
 
     if not TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Waiting:
         return False
 
 
-class Held(Waiting, Generic[T]):
+class Untaken(Cancellable, Generic[T]):
     """The result of a request, for a future: it is looked at, or taken."""
 
     if not TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Held(Waiting, Generic[T]):
             del self  # the error's traceback must not lead back to it
 
 
-class Yielded(Held[T]):
+class Yielded(Untaken[T]):
     """A future that a task gets by a yield. The task asks for the result before it resumes, and may be cancelled then.
 
     So that is a look: who awaits takes the result himself when he goes on.
@@ -165,43 +166,7 @@ class Yielded(Held[T]):
                 self.cancel()
 
 
-class Ready(Request[Any]):
-    """A result that was there at once, for who waits for it all the same."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    @property
-    def operation(self) -> str:
-        return "ready"
-
-    @property
-    def state(self) -> State:
-        return "done"
-
-    @property
-    def outcome(self) -> Outcome | None:
-        return Outcome("done", self._value)
-
-    def cancel(self) -> bool:
-        return False
-
-    def withdraw(self) -> bool:
-        return False
-
-    def abandon(self) -> None:
-        """The poll that wakes who waits comes at once."""
-
-    def settle(self, error: BaseException) -> None:
-        error.outcome = self.outcome  # type: ignore[attr-defined]  # that is what it is for
-
-    def result(self) -> Any:
-        return self._value
-
-
-F = TypeVar("F", bound=Held[Any])
+F = TypeVar("F", bound=Untaken[Any])
 
 
 class FutureMaker(Generic[F]):
@@ -217,7 +182,7 @@ class FutureMaker(Generic[F]):
     """Has a future done, as its request is."""
 
     def future(self, result: Any) -> F:
-        request = result if isinstance(result, Request) else Ready(result)
+        request = result if isinstance(result, Request) else Answered(result)
         try:
             future = self.make()
         except RuntimeError:  # the loop is gone
@@ -233,6 +198,6 @@ class FutureMaker(Generic[F]):
     def done(self, result: Any) -> F:
         """Return a future of what a poll has brought before."""
         future = self.make()
-        future.hold(Ready(result))
+        future.hold(Answered(result))
         self.wake(future)
         return future

@@ -45,7 +45,7 @@ class Refused(Request[Any]):
 
 
 class Answered(Answer):
-    """A result that was there at once, and that its caller's cancellation may still follow."""
+    """A result that was there at once, for who waits for it all the same: his cancellation may still follow."""
 
     __slots__ = ()
 
@@ -56,6 +56,12 @@ class Answered(Answer):
     @property
     def outcome(self) -> Outcome | None:
         return Outcome("done", self._value)
+
+    def withdraw(self) -> bool:
+        return False
+
+    def abandon(self) -> None:
+        """Who waits is woken at once in any case."""
 
     def settle(self, error: BaseException) -> None:
         error.outcome = self.outcome  # type: ignore[attr-defined]  # that is what it is for

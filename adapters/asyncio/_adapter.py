@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from anyaio._front import AwaitFront, Engine
 from anyaio._fronts import Fronts, get_ident, guarded
-from anyaio._future import Waiting
+from anyaio._future import Cancellable
 from anyaio._request import Request, T
 
 
@@ -55,7 +55,7 @@ class LoopAdapter:
             loop.call_exception_handler({"message": f"the callback of {request!r} failed", "exception": exception})
 
 
-class Waiter(Waiting, asyncio.Future[None]):
+class Waiter(Cancellable, asyncio.Future[None]):
     """What a task awaits; cancelling it cancels the request by the rules of its class."""
 
     __slots__ = ("cancelled_before", "request")
@@ -98,7 +98,7 @@ _fronts = TaskAdapter.fronts
 def current() -> AwaitFront:
     """Return the running loop's front end, made at its first use. RuntimeError outside a running loop."""
     loop = asyncio.get_running_loop()
-    entry = _fronts.get(id(loop))
+    entry = _fronts.get(id(loop))  # as `Fronts.of`, here in place: every request begins with this
     return entry[1] if entry is not None and entry[2] == get_ident() else start(loop)
 
 

@@ -16,14 +16,14 @@ from twisted.python.failure import Failure
 from zope.interface import implementer  # type: ignore[import-untyped]  # without Twisted's own plug-in for mypy
 
 from anyaio._front import Engine, FutureFront
-from anyaio._fronts import Fronts, get_ident
-from anyaio._future import FutureMaker, Held
+from anyaio._fronts import Fronts
+from anyaio._future import FutureMaker, Untaken
 from anyaio._request import Request, T
 
 CALLBACKS = "_callbacks" if "_callbacks" in vars(defer.Deferred()) else "callbacks"  # before Twisted 25.5
 
 
-class Deferred(Held[T], defer.Deferred[T]):
+class Deferred(Untaken[T], defer.Deferred[T]):
     """The result of a request. Cancelling it cancels the request by the rules of its class."""
 
     def __getattr__(self, name: str) -> Any:
@@ -99,8 +99,8 @@ def current() -> FutureFront:
     """Return the reactor's front end, made at its first use. RuntimeError in another thread than the reactor's."""
     from twisted.internet import reactor  # this installs one, if none is
 
-    if (entry := ReactorAdapter.fronts.get(id(reactor))) is not None and entry[2] == get_ident():
-        return entry[1]
+    if (front := ReactorAdapter.fronts.of(id(reactor))) is not None:
+        return front
     if threadable.ioThread is not None and not threadable.isInIOThread():
         raise RuntimeError("the reactor runs in another thread: go there with reactor.callFromThread")
     engine = Engine()
