@@ -33,6 +33,11 @@ class Fronts(dict[int, tuple["weakref.ref[Any]", F, int]]):
         self[place] = weakref.ref(loop, lambda gone: self._forget(place, gone)), front, get_ident()
         return front
 
+    def of(self, key: int) -> F | None:
+        """Return this thread's front end of the loop with the *key*, if there is one."""
+        entry = self.get(key)
+        return entry[1] if entry is not None and entry[2] == get_ident() else None
+
     def _forget(self, key: int, gone: weakref.ref[Any]) -> None:
         if key in self and self[key][0] is gone:  # the next loop may have the key already
             del self[key]
@@ -71,10 +76,7 @@ class Chosen(Generic[L, F]):
         loop = self.loop()
         if loop is None:
             raise RuntimeError(f"this thread has no loop, or it is gone: {self._advice}")
-        entry = self._fronts.get(id(loop))
-        if entry is not None and entry[2] == get_ident():
-            return entry[1]
-        return self._fronts.put(loop, self._start(loop))
+        return self._fronts.of(id(loop)) or self._fronts.put(loop, self._start(loop))
 
     def discard(self, loop: L) -> None:
         self._fronts.discard(loop)

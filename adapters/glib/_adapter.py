@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from anyaio._front import CallbackFront, Engine
-from anyaio._fronts import CallbackAdapter, Fronts, get_ident
+from anyaio._fronts import CallbackAdapter, Fronts
 
 if TYPE_CHECKING:
     GLib: Any  # it has no types
@@ -69,8 +69,7 @@ def current() -> CallbackFront:
     when it runs the global one.
     """
     context = GLib.MainContext.ref_thread_default()
-    entry = _fronts.get(hash(context))
-    return entry[1] if entry is not None and entry[2] == get_ident() else start(context)
+    return _fronts.of(hash(context)) or start(context)
 
 
 def start(context: Any) -> CallbackFront:

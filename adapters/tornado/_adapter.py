@@ -13,7 +13,7 @@ from tornado import gen
 from tornado.ioloop import IOLoop
 
 from anyaio._front import Engine, FutureFront
-from anyaio._fronts import Fronts, get_ident
+from anyaio._fronts import Fronts
 from anyaio._future import FutureMaker, Yielded
 from anyaio._request import T
 from anyaio.asyncio._adapter import LoopAdapter
@@ -76,8 +76,8 @@ class FutureAdapter(FutureMaker[Future[Any]], LoopAdapter):
 def current() -> FutureFront:
     """Return the front end of ``IOLoop.current()``, made at its first use."""
     loop = IOLoop.current().asyncio_loop  # type: ignore[attr-defined]  # every IOLoop that there is has it
-    if (entry := FutureAdapter.fronts.get(id(loop))) is not None and entry[2] == get_ident():
-        return entry[1]
+    if (front := FutureAdapter.fronts.of(id(loop))) is not None:
+        return front
     FutureAdapter.fronts.discard_closed()
     engine = Engine()
     return FutureAdapter.fronts.put(loop, FutureFront.start(FutureAdapter(engine, loop), engine))
