@@ -7,7 +7,7 @@ row first looks in sys.modules; from then on it asks the framework directly. Row
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
 from typing import Any, Literal, get_args
@@ -106,6 +106,12 @@ LOOPS: tuple[Loop, ...] = (
     Loop.known("pyuv", "callback", "anyaio.pyuv", "anyaio.pyuv._adapter", lambda adapter: adapter._loops.loop),
 )
 
+
+def _first(loops: Iterable[Loop]) -> Loop | None:
+    """Return the first of them that runs in this thread."""
+    return next((loop for loop in loops if loop.runs() and (loop.find is None or loop.settle())), None)
+
+
 # ---- the quick way of anyaio.any ----
 
 Way = tuple[Runs, Callable[[], AwaitFront]]  # what to ask, and what returns the front end then
@@ -130,24 +136,27 @@ def current_await() -> AwaitFront:
 def _look_closer() -> AwaitFront:
     """Do the same where a framework or an adapter was not there last time."""
     try:
-        for loop in LOOPS:
-            if loop.colour == "await" and loop.runs() and (loop.find is None or loop.settle()):
-                front: AwaitFront = loop.current()
-                return front
+        loop = _first(_await_loops())
+        if loop is None:
+            raise RuntimeError(_advice())
+        front: AwaitFront = loop.current()
+        return front
     finally:
         _lay_ways()
-    raise RuntimeError(_advice())
 
 
 def _lay_ways() -> None:
     global _ways, _last
-    loops = [loop for loop in LOOPS if loop.colour == "await"]
-    *ways, _last = [(loop.runs, loop.current if loop.find is None else _look_closer) for loop in loops]
+    *ways, _last = [(loop.runs, loop.current if loop.find is None else _look_closer) for loop in _await_loops()]
     _ways = tuple(ways)
 
 
+def _await_loops() -> list[Loop]:
+    return [loop for loop in LOOPS if loop.colour == "await"]
+
+
 def _advice() -> str:
-    names = " and ".join(loop.name for loop in LOOPS if loop.colour == "await")
+    names = " and ".join(loop.name for loop in _await_loops())
     other = running()
     if other is None:
         advice = "no event loop runs in this thread; a script without a loop imports anyaio.blocking"
@@ -185,10 +194,7 @@ def register(name: str, *, colour: Colour, module: str, running: Callable[[], ob
 
 def running() -> Loop | None:
     """Return the loop that runs in this thread, or None."""
-    for loop in LOOPS:
-        if loop.runs() and (loop.find is None or loop.settle()):
-            return loop
-    return None
+    return _first(LOOPS)
 
 
 def current() -> AwaitFront | FutureFront | BlockingFront | CallbackFront:
