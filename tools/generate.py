@@ -3,27 +3,37 @@
     python tools/generate.py            write the files that changed
     python tools/generate.py --check    write nothing; name the stale files and exit with status 1
 
-It reads `core/_table.py`, `core/_ops.py` and `core/_composite.py` as text and imports neither, so it runs without
-anyaio installed. What differs between two colours is a row of COLOURS.
+`tools/table.py` reads the table. What differs between two colours is a row of COLOURS.
 """
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import re
 import sys
 import textwrap
 from collections.abc import Callable
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-KINDS_TABLE = Path("core/_table.py")
-TABLE = Path("core/_ops.py")
-COMPOSITES = Path("core/_composite.py")
-WIDTH = 120
+from layout import WIDTH, quote, wrap, wrap_statement
+from table import (
+    ALL,
+    COMPOSITES,
+    COMPOSITES_TEXT,
+    KINDS,
+    KINDS_TEXT,
+    OPERATIONS,
+    ROOT,
+    TABLE,
+    TABLE_TEXT,
+    Function,
+    Parameter,
+    Signature,
+    public,
+    read_imports,
+    written,
+)
 
 RESULTS = {
     "None": "NONE",
@@ -42,135 +52,8 @@ RESULTS = {
     "list[Extent]": "EXTENTS",
 }
 
-
-class Parameter(NamedTuple):
-    name: str
-    kind: str  # the annotation, as written
-    default: str | None  # as written
-    keyword_only: bool
-
-
-class Signature(NamedTuple):
-    parameters: list[Parameter]
-    returns: str
-
-
-class Function(NamedTuple):
-    """An operation, or a composite."""
-
-    name: str
-    signature: Signature
-    overloads: list[Signature]
-    docstring: str  # as written, without its indentation
-    request_class: str  # "" for a composite
-
-
-# ---- reading ----
-
-
-@cache
-def lines_of(text: str) -> list[bytes]:
-    return text.encode().splitlines()
-
-
-def source_of(text: str, node: ast.expr) -> str:
-    """Return the source of an annotation or a default, which is on one line.
-
-    `ast.get_source_segment` splits the whole text each time: seconds in all.
-    """
-    assert node.lineno == node.end_lineno, f"line {node.lineno} goes on in the next"
-    return lines_of(text)[node.lineno - 1][node.col_offset : node.end_col_offset].decode()
-
-
-def read_signature(text: str, node: ast.FunctionDef | ast.AsyncFunctionDef) -> Signature:
-    arguments = node.args
-    if arguments.posonlyargs or arguments.vararg or arguments.kwarg:
-        raise SystemExit(f"{node.name}: only plain and keyword-only parameters can be generated")
-
-    def parameter(argument: ast.arg, default: ast.expr | None, keyword_only: bool) -> Parameter:
-        if argument.annotation is None:
-            raise SystemExit(f"{node.name}: {argument.arg} has no annotation")
-        written = None if default is None else source_of(text, default)
-        return Parameter(argument.arg, source_of(text, argument.annotation), written, keyword_only)
-
-    plain = [argument for argument in arguments.args if argument.arg != "steps"]
-    defaults: list[ast.expr | None] = [*[None] * (len(plain) - len(arguments.defaults)), *arguments.defaults]
-    parameters = [parameter(argument, default, False) for argument, default in zip(plain, defaults, strict=True)]
-    keywords = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    parameters += [parameter(argument, default, True) for argument, default in keywords]
-    return Signature(parameters, "None" if node.returns is None else source_of(text, node.returns))
-
-
-def decorator_names(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
-    calls = [decorator.func if isinstance(decorator, ast.Call) else decorator for decorator in node.decorator_list]
-    return [call.id for call in calls if isinstance(call, ast.Name)]
-
-
-def read_docstring(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    docstring = ast.get_docstring(node)
-    if docstring is None:
-        raise SystemExit(f"{node.name} has no docstring")
-    return docstring
-
-
-def read_functions(text: str, decorator: str) -> list[Function]:
-    """Return the functions under *decorator*, in the order of the file."""
-    found: list[Function] = []
-    overloads: list[Signature] = []
-    for node in ast.parse(text).body:
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        names = decorator_names(node)
-        if "overload" in names:
-            overloads.append(read_signature(text, node))
-        elif decorator in names:
-            call = node.decorator_list[names.index(decorator)]
-            request_class = ast.literal_eval(call.args[0]) if isinstance(call, ast.Call) and call.args else ""
-            signature = read_signature(text, node)
-            found.append(Function(node.name, signature, overloads, read_docstring(node), request_class))
-            overloads = []
-        else:
-            overloads = []
-    return found
-
-
-def read_kinds(text: str) -> dict[str, tuple[str, str]]:
-    """Return the shape letter and the public annotation of each kind."""
-    assignments = [node for node in ast.parse(text).body if isinstance(node, ast.Assign)]
-    table = next(node.value for node in assignments if ast.unparse(node.targets[0]) == "KINDS")
-    assert isinstance(table, ast.Dict)
-    kinds = {}
-    for key, value in zip(table.keys, table.values, strict=True):
-        assert key is not None
-        assert isinstance(value, ast.Call)
-        shape, annotation = map(ast.literal_eval, value.args)
-        kinds[ast.literal_eval(key)] = (shape, annotation)
-    return kinds
-
-
-def read_imports(text: str) -> dict[str, str]:
-    """Return where each imported name comes from: the line that imports it alone."""
-    found = {}
-    for node in ast.parse(text).body:
-        if isinstance(node, ast.Import):
-            found.update({alias.name: f"import {alias.name}" for alias in node.names})
-        elif isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
-            plain = [alias for alias in node.names if alias.asname in (None, alias.name)]
-            found.update({alias.name: f"from {module} import {alias.name}" for alias in plain})
-    return found
-
-
-TABLE_TEXT = (ROOT / TABLE).read_text(encoding="utf-8")
-COMPOSITES_TEXT = (ROOT / COMPOSITES).read_text(encoding="utf-8") if (ROOT / COMPOSITES).exists() else ""
-KINDS = read_kinds((ROOT / KINDS_TABLE).read_text(encoding="utf-8"))
-OPERATIONS = read_functions(TABLE_TEXT, "operation")
-PUBLIC = [
-    operation for operation in OPERATIONS if not operation.name.startswith("_")
-]  # the others are composites' steps
-ALL = [*PUBLIC, *read_functions(COMPOSITES_TEXT, "composite")]
 IMPORTS = {
-    **read_imports((ROOT / KINDS_TABLE).read_text(encoding="utf-8")),
+    **read_imports(KINDS_TEXT),
     **read_imports(COMPOSITES_TEXT),
     **read_imports(TABLE_TEXT),
     **{operation.name.upper(): f"from ._opcodes import {operation.name.upper()}" for operation in OPERATIONS},
@@ -332,55 +215,6 @@ def _drive_queued(
 """,
     ),
 }
-
-
-def public(annotation: str) -> str:
-    return KINDS[annotation][1] if annotation in KINDS else {"NewFd": "int"}.get(annotation, annotation)
-
-
-def written(parameter: Parameter) -> str:
-    default = "" if parameter.default is None else f" = {parameter.default}"
-    return f"{parameter.name}: {public(parameter.kind)}{default}"
-
-
-def wrap(opening: str, pieces: list[str], closing: str, indent: str) -> str:
-    """Put *pieces* between brackets: on one line, on one line of their own, or on a line each."""
-    line = f"{indent}{opening}{', '.join(pieces)}{closing}"
-    if len(line) <= WIDTH:
-        return line
-    inner = indent + "    "
-    line = inner + ", ".join(pieces)
-    if len(line) > WIDTH:
-        line = "\n".join(f"{inner}{piece}," for piece in pieces)
-    return f"{indent}{opening}\n{line}\n{indent}{closing}"
-
-
-def wrap_statement(statement: str, indent: str) -> str:
-    """Break the calls of a statement that is too long, the outermost first."""
-    if len(indent + statement) <= WIDTH or not statement.endswith(")"):
-        return indent + statement
-    if statement.endswith("))"):
-        opening, inner = statement[:-1].split("(", 1)
-        wrapped = wrap_statement(inner, indent + "    ")
-        return f"{indent}{opening}(\n{wrapped}{',' if chr(10) in wrapped else ''}\n{indent})"
-    opening, arguments = statement[:-1].rsplit("(", 1)
-    return wrap(opening + "(", arguments.split(", "), ")", indent)
-
-
-def fill(paragraph: str, width: int) -> str:
-    if max(map(len, paragraph.splitlines())) <= width:
-        return paragraph
-    return textwrap.fill(paragraph, width, break_long_words=False, break_on_hyphens=False)
-
-
-def quote(docstring: str, indent: str) -> str:
-    first, *others = docstring.strip().split("\n\n")
-    quotes = 3 if others or "\n" in first else 6
-    paragraphs = [fill(first, WIDTH - len(indent) - quotes), *(fill(other, WIDTH - len(indent)) for other in others)]
-    text = textwrap.indent("\n\n".join(paragraphs), indent).lstrip()
-    if "\n" in text:
-        text = f"{text}\n{indent}"
-    return f'{indent}"""{text}"""\n'
 
 
 COVARIANT = ("{}", "Awaitable[{}]")

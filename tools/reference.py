@@ -11,7 +11,8 @@ from __future__ import annotations
 import ast
 import sys
 
-from generate import ALL, COMPOSITES, ROOT, TABLE, TABLE_TEXT, WIDTH, Function, fill, wrap, written
+from layout import WIDTH, fill, wrap
+from table import ALL, COMPOSITES, ROOT, TABLE, TABLE_TEXT, Function, written
 
 PAGE = ROOT / "docs/requests.md"
 
