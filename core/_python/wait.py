@@ -20,7 +20,8 @@ TRIES = 100  # calls that somebody else was faster than although poll(2) said th
 
 _BLIND = 50  # milliseconds between two looks at a request when there is no descriptor left to be woken by
 _RWF_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
-_NO_NOWAIT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE)
+# What the descriptor's driver, the kernel, or a sandbox (EPERM) says to such a call: the plain one tells.
+_NO_NOWAIT = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EPERM)
 
 
 class Withdrawn(Exception):
