@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import time
@@ -16,6 +17,16 @@ from engines import Fifo
 from anyaio._front import engine_class
 
 MODULES = {"native": "anyaio._engine", "python": "anyaio._python.engine"}
+
+
+def pytest_collection_finish() -> None:
+    """Let no collection of garbage look at the tests and modules themselves: there are thousands of either."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # Hypothesis looks for what refers to an object
 
 
 @pytest.fixture(params=MODULES)
