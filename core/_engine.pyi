@@ -19,9 +19,18 @@ FINGERPRINT: Final[str]
 class Pool:
     """The worker threads. One is shared by the process's engines, unless an engine is given its own."""
 
-    def __init__(self, *, max_parallel: int = 32, max_idle: int = 4, idle_timeout: float = 10.0) -> None: ...
+    def __init__(
+        self, *, max_parallel: int = 32, max_stuck: int | None = None, max_idle: int = 4, idle_timeout: float = 10.0
+    ) -> None: ...
     max_parallel: int
     """How many requests run at once at most; 0 holds everything. Changeable both ways."""
+    max_stuck: int | None
+    """How many of them do not count if their call has lasted for over 0.1 s; None: twice *max_parallel*.
+
+    Those are taken for stuck: opens of FIFOs that nobody writes to, reads of quiet pipes, a dead mount. So others still
+    run beside them. What has been running for over a second is in `stats()`; the logger ``anyaio`` warns when such
+    calls fill the pool for 5 s.
+    """
     max_idle: int
     """How many idle threads are kept; each further one ends after *idle_timeout* seconds."""
     idle_timeout: float

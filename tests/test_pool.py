@@ -45,7 +45,7 @@ def test_slow_calls_get_threads_up_to_the_ceiling(pool, slow):
     pool.max_parallel = CALLS - 2
     requests = slow()
     spin(lambda: running(requests) == CALLS - 2)
-    assert pool.nthreads == CALLS - 2
+    assert pool.nthreads in (CALLS - 2, CALLS - 1)  # one may stand by
     assert pool.stats()["queued"] == 2
 
 
@@ -125,7 +125,7 @@ def test_a_private_pool_is_not_held_up_by_another(backend, engine, slow):
     other.shutdown()
 
 
-@pytest.mark.parametrize("name", ["max_parallel", "max_idle", "idle_timeout"])
+@pytest.mark.parametrize("name", ["max_parallel", "max_stuck", "max_idle", "idle_timeout"])
 def test_a_limit_must_not_be_negative(backend, pool, name):
     with pytest.raises(ValueError, match=name):
         backend.Pool(**{name: -1})

@@ -5,12 +5,15 @@
 #ifndef ANYAIO_POOL_H
 #define ANYAIO_POOL_H
 
+#include <limits.h>
+
 #include "queue.h"
 
 struct pool;
 
 struct pool_settings {
     unsigned max_parallel;     /* requests that run at once; 0 holds everything */
+    unsigned max_stuck;        /* of them that do not end and do not count, see stuck.h; or STUCK_BY_PARALLEL */
     unsigned max_idle;         /* idle threads that stay */
     uint64_t idle_timeout;     /* ns after which a further idle one ends */
     uint64_t exit_timeout;     /* ns without a completion after which the exit waits no longer */
@@ -31,6 +34,21 @@ struct pool_running {
     uint64_t since;
     bool abandoned;
 };
+
+/* What does not end, see stuck.h. */
+struct pool_stuck {
+    unsigned count;
+    enum op op;     /* the longest one's, */
+    uint64_t since; /* and when it began */
+};
+
+#define STUCK_BY_PARALLEL UINT_MAX
+
+static inline unsigned
+pool_max_stuck(const struct pool_settings *settings)
+{
+    return settings->max_stuck == STUCK_BY_PARALLEL ? 2 * settings->max_parallel : settings->max_stuck;
+}
 
 enum cancelled {
     CANCEL_TAKEN_BACK,  /* it was queued and will not run; the caller's again */
@@ -72,6 +90,9 @@ void pool_set(struct pool *pool, const struct pool_settings *settings);
 
 /* What the workers do just now: up to `room` rows; returns how many there are. */
 size_t pool_running(struct pool *pool, struct pool_running *rows, size_t room);
+
+/* Is it time to tell that calls are stuck? Once, until none is any more. */
+bool pool_take_stuck(struct pool *pool, struct pool_stuck *stuck);
 
 /* Finish with ECANCELED what nobody would notice: all queued looks of all pools, and reads that wait for data. */
 void pool_drop_looks(void);

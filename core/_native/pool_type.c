@@ -19,6 +19,7 @@ new_pool(struct state *state, const struct pool_settings *settings, PyTypeObject
 
 static const struct pool_settings defaults = {
     .max_parallel = 32,
+    .max_stuck = STUCK_BY_PARALLEL,
     .max_idle = 4,
     .idle_timeout = 10ull * 1000000000u,
     .exit_timeout = 5ull * 1000000000u,
@@ -75,9 +76,9 @@ read_seconds(PyObject *value, const char *name, double *seconds)
     return 0;
 }
 
-enum setting { MAX_PARALLEL, MAX_IDLE, IDLE_TIMEOUT, EXIT_TIMEOUT };
+enum setting { MAX_PARALLEL, MAX_STUCK, MAX_IDLE, IDLE_TIMEOUT, EXIT_TIMEOUT };
 
-static const char *const setting_names[] = { "max_parallel", "max_idle", "idle_timeout", "exit_timeout" };
+static const char *const setting_names[] = { "max_parallel", "max_stuck", "max_idle", "idle_timeout", "exit_timeout" };
 
 static int
 read_setting(PyObject *value, enum setting which, struct pool_settings *settings)
@@ -88,6 +89,9 @@ read_setting(PyObject *value, enum setting which, struct pool_settings *settings
     switch (which) {
     case MAX_PARALLEL:
         return read_count(value, name, &settings->max_parallel);
+    case MAX_STUCK:
+        settings->max_stuck = STUCK_BY_PARALLEL;
+        return value == Py_None ? 0 : read_count(value, name, &settings->max_stuck);
     case MAX_IDLE:
         return read_count(value, name, &settings->max_idle);
     case IDLE_TIMEOUT:
@@ -120,6 +124,10 @@ get_setting(struct pool_object *self, void *closure)
     switch ((enum setting)(intptr_t)closure) {
     case MAX_PARALLEL:
         return PyLong_FromUnsignedLong(settings.max_parallel);
+    case MAX_STUCK:
+        if (settings.max_stuck == STUCK_BY_PARALLEL)
+            Py_RETURN_NONE;
+        return PyLong_FromUnsignedLong(settings.max_stuck);
     case MAX_IDLE:
         return PyLong_FromUnsignedLong(settings.max_idle);
     case IDLE_TIMEOUT:
@@ -143,6 +151,9 @@ set_setting(struct pool_object *self, PyObject *value, void *closure)
     case MAX_PARALLEL:
         settings.max_parallel = fresh.max_parallel;
         break;
+    case MAX_STUCK:
+        settings.max_stuck = fresh.max_stuck;
+        break;
     case MAX_IDLE:
         settings.max_idle = fresh.max_idle;
         break;
@@ -160,15 +171,16 @@ set_setting(struct pool_object *self, PyObject *value, void *closure)
 static PyObject *
 pool_type_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = { "max_parallel", "max_idle", "idle_timeout", NULL };
-    PyObject *values[3] = { NULL };
+    static char *names[] = { "max_parallel", "max_stuck", "max_idle", "idle_timeout", NULL };
+    PyObject *values[4] = { NULL };
     struct pool_settings settings = defaults;
     struct state *state = state_of(type);
 
     if (state == NULL
-        || !PyArg_ParseTupleAndKeywords(arguments, keywords, "|$OOO:Pool", names, &values[0], &values[1], &values[2]))
+        || !PyArg_ParseTupleAndKeywords(arguments, keywords, "|$OOOO:Pool", names, &values[0], &values[1], &values[2],
+                                        &values[3]))
         return NULL;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (values[i] != NULL && read_setting(values[i], (enum setting)i, &settings) < 0)
             return NULL;
     return new_pool(state, &settings, type);
@@ -235,9 +247,10 @@ pool_stats(struct pool_object *self, PyObject *Py_UNUSED(ignored))
     if (check_pool(self) < 0 || (rows = stuck(self->pool)) == NULL)
         return NULL;
     pool_get(self->pool, &settings, &counts);
-    return Py_BuildValue("{sIsIsnsnsIsNsIsIsdsdsI}", "threads", counts.threads, "idle", counts.idle, "queued",
-                         (Py_ssize_t)counts.queued, "waiting_locks", (Py_ssize_t)counts.waiting_locks, "running", counts.running, "stuck", rows, "max_parallel",
-                         settings.max_parallel, "max_idle", settings.max_idle, "idle_timeout",
+    return Py_BuildValue("{sIsIsnsnsIsNsIsIsIsdsdsI}", "threads", counts.threads, "idle", counts.idle, "queued",
+                         (Py_ssize_t)counts.queued, "waiting_locks", (Py_ssize_t)counts.waiting_locks, "running",
+                         counts.running, "stuck", rows, "max_parallel", settings.max_parallel, "max_stuck",
+                         pool_max_stuck(&settings), "max_idle", settings.max_idle, "idle_timeout",
                          (double)settings.idle_timeout * 1e-9, "longest_wait", (double)counts.longest_wait * 1e-9,
                          "start_failures", counts.start_failures);
 }
@@ -257,6 +270,9 @@ pool_repr(struct pool_object *self)
 static PyGetSetDef getset[] = {
     { "max_parallel", (getter)get_setting, (setter)set_setting, "Requests that run at once at most.",
       (void *)(intptr_t)MAX_PARALLEL },
+    { "max_stuck", (getter)get_setting, (setter)set_setting,
+      "Calls of over 0.1 s at most that do not count against it; None: twice as many as it.",
+      (void *)(intptr_t)MAX_STUCK },
     { "max_idle", (getter)get_setting, (setter)set_setting, "Idle threads that are kept.",
       (void *)(intptr_t)MAX_IDLE },
     { "idle_timeout", (getter)get_setting, (setter)set_setting, "Seconds after which a further idle one ends.",
@@ -278,7 +294,7 @@ static PyType_Slot slots[] = {
     { Py_tp_repr, pool_repr },
     { Py_tp_getset, getset },
     { Py_tp_methods, methods },
-    { Py_tp_doc, "Pool(*, max_parallel=32, max_idle=4, idle_timeout=10.0)\n--\n\nThe worker threads." },
+    { Py_tp_doc, "Pool(*, max_parallel=32, max_stuck=None, max_idle=4, idle_timeout=10.0)\n--\n\nThe worker threads." },
     { 0 },
 };
 

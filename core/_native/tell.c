@@ -139,6 +139,36 @@ call_hook(struct engine *engine, PyObject *hook, PyObject *argument)
     PyErr_Restore(type, value, traceback);
 }
 
+/* Tell the logger of calls that do not end. */
+static void
+tell_stuck(struct engine *engine)
+{
+    PyObject *type, *value, *traceback, *logging, *logger = NULL, *result = NULL;
+    struct pool_settings settings;
+    struct pool_counts counts;
+    struct pool_stuck stuck;
+
+    if (!pool_take_stuck(engine->anchor->pool, &stuck))
+        return;
+    pool_get(engine->anchor->pool, &settings, &counts);
+    PyErr_Fetch(&type, &value, &traceback);
+    if ((logging = PyImport_ImportModule("logging")) != NULL)
+        logger = PyObject_CallMethod(logging, "getLogger", "s", "anyaio");
+    if (logger != NULL)
+        result = PyObject_CallMethod(
+            logger, "warning", "sIsKIIn",
+            "%d calls are stuck, the longest of them, %s, for %d s; up to max_stuck=%d do not count against "
+            "max_parallel=%d; %d requests wait for a thread",
+            stuck.count, request_name(stuck.op), (unsigned long long)((clock_now() - stuck.since) / 1000000000u),
+            pool_max_stuck(&settings), settings.max_parallel, (Py_ssize_t)counts.queued);
+    if (result == NULL)
+        PyErr_WriteUnraisable((PyObject *)engine);
+    Py_XDECREF(result);
+    Py_XDECREF(logger);
+    Py_XDECREF(logging);
+    PyErr_Restore(type, value, traceback);
+}
+
 void
 engine_tell_room(struct engine *engine)
 {
@@ -163,6 +193,7 @@ engine_tell_fewer(struct engine *engine)
     if (engine == NULL)
         return;
     Py_INCREF(engine);
+    tell_stuck(engine);
     if (engine->max_outstanding > 0)
         engine_tell_room(engine);
     engine_tell_busy(engine);

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "notifier.h"
 #include "ops.h"
+#include "stuck.h"
 
 static const uint64_t OVERDUE = 100 * 1000;       /* ns that a queue which does not move may wait */
 static const uint64_t OVERDUE_MOVING = 1000 * 1000; /* ns that a request may wait in one that moves */
@@ -106,7 +107,7 @@ overdue(const struct pool *pool, uint64_t now)
 {
     uint64_t oldest;
 
-    if (pool->queue.count == 0 || pool->active >= pool->settings.max_parallel)
+    if (!stuck_has_room(pool))
         return false;
     /* One is on its way and has not had a processor yet: nor would another. */
     if (pool->running < pool->active)
@@ -120,12 +121,20 @@ overdue(const struct pool *pool, uint64_t now)
     return now >= oldest + OVERDUE_MOVING && now >= pool->last_help + OVERDUE_MOVING;
 }
 
+/* Is another worker wanted now? Called with the lock held. */
+static bool
+wants_another(const struct pool *pool, uint64_t now)
+{
+    return stuck_has_room(pool) && (stuck_counted(pool) == 0 || overdue(pool, now));
+}
+
 /* Count a new thread: not if the last one could not be started a moment ago, nor, unless an alarm needs it, if there is
  * one a place and a standby already. Called with the lock held. */
 static bool
 may_start(struct pool *pool, uint64_t now)
 {
-    bool many = pool->nthreads > pool->settings.max_parallel && pool->alarms == NULL;
+    unsigned places = pool->settings.max_parallel + pool->active - stuck_counted(pool);
+    bool many = pool->nthreads > places && pool->alarms == NULL;
 
     if (pool->nthreads > 0 && (now < pool->retry || many))
         return false;
@@ -182,10 +191,13 @@ workers_need_standby(struct pool *pool, uint64_t now)
 enum help
 workers_find_help(struct pool *pool, uint64_t now)
 {
-    if (pool->queue.count == 0 || pool->active >= pool->settings.max_parallel)
+    if (pool->queue.count == 0)
         return HELP_NONE;
-    if (pool->active == 0 || overdue(pool, now))
+    stuck_look(pool, now);
+    if (wants_another(pool, now))
         return more_active(pool, now);
+    if (!stuck_has_room(pool) && stuck_next(pool) == CLOCK_NEVER)
+        return HELP_NONE;
     return workers_need_standby(pool, now);
 }
 
@@ -245,7 +257,7 @@ stand_by(struct pool *pool, struct worker *self)
     pool->standby = self;
     while (!self->active && to_be_watched(pool)) {
         uint64_t event = next_event(pool);
-        uint64_t until = quiet < QUIET_TICKS ? clock_now() + tick : CLOCK_NEVER;
+        uint64_t until = quiet < QUIET_TICKS ? clock_now() + tick : stuck_next(pool);
         uint64_t now;
         bool wanted;
 
@@ -255,9 +267,11 @@ stand_by(struct pool *pool, struct worker *self)
         alarms_ring(pool, now);
         if (pool->locks.count > 0 && now >= pool->lock_tick)
             waiting_retry(pool, NULL);
-        if (overdue(pool, now) || (pool->active == 0 && pool->queue.count > 0))
+        if (pool->queue.count > 0)
+            stuck_look(pool, now);
+        if (wants_another(pool, now))
             break;
-        wanted = pool->queue.count > 0 && pool->active < pool->settings.max_parallel;
+        wanted = stuck_has_room(pool);
         tick = tick * 2 < TICK_MAX ? tick * 2 : TICK_MAX;
         if (wanted && pool->standby_asleep)
             tick = TICK_MIN; /* it was called */
@@ -319,7 +333,7 @@ next_request(struct pool *pool, struct worker *self, enum help *help)
 
         if (self->active && pool->queue.count == 0)
             spin(pool);
-        if (self->active && pool->queue.count > 0 && pool->active <= pool->settings.max_parallel) {
+        if (self->active && pool->queue.count > 0 && stuck_counted(pool) <= pool->settings.max_parallel) {
             struct request *request = workers_pop(pool);
             now = clock_now();
             if (now > request->since + pool->longest_wait)
@@ -340,8 +354,7 @@ next_request(struct pool *pool, struct worker *self, enum help *help)
         if (pool->users == 0 && pool->queue.count == 0)
             return NULL;
         now = clock_now();
-        if (pool->queue.count > 0 && pool->active < pool->settings.max_parallel
-            && (pool->active == 0 || overdue(pool, now))) {
+        if (wants_another(pool, now)) {
             self->active = true;
             pool->active++;
             pool->last_help = now;
@@ -451,6 +464,8 @@ worker_main(void *argument)
         frees = frees && ops_file(request, &file);
         ops_run(request);
         pthread_mutex_lock(&pool->lock);
+        if (self->stuck)
+            stuck_end(pool, self);
         self->request = NULL;
         pool->running--;
         request->worker = NULL;

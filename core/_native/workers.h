@@ -6,7 +6,7 @@
  * because all active workers are in slow calls, or it moves too slowly. Whoever has the lock anyway looks at that: the
  * submitter and a worker that takes a request. For the case that nobody comes by, one idle worker is the *standby*: it
  * sleeps on a timed wait while anything is under way, and keeps the alarms of cancelled requests, and the time to try
- * waiting locks again, besides.
+ * waiting locks again, besides. Calls that do not end leave their place to others: stuck.h.
  *
  * Lock order: registry, a pool, a notifier. No lock is held during a system call, but for those that make a descriptor
  * readable, which cannot block: a notifier's, once a batch, and that of a worker that waits for a descriptor.
@@ -28,6 +28,7 @@ struct worker {
     pthread_cond_t cond;
     bool active;                /* counted in pool->active */
     bool stacked;
+    bool stuck;                 /* its call is: counted in pool->stuck */
     struct request *request;    /* what it runs, or NULL */
     struct wakefd wakefd;       /* opened when it first waits for a descriptor */
 };
@@ -42,6 +43,9 @@ struct pool {
     bool standby_coming; /* a worker was called to be it and has not come yet */
     unsigned nthreads, nidle, active, running, users;
     struct pool_settings settings;
+    unsigned stuck;      /* workers whose calls do not end, of the active ones, see stuck.h */
+    uint64_t stuck_look; /* no further call is stuck before */
+    bool stuck_told;     /* since some are */
     struct alarm *alarms; /* see alarms.h */
     struct queue locks;  /* requests that wait for a lock that another holds, see waiting.c */
     uint64_t lock_tick;  /* when they are tried again, */
@@ -58,6 +62,7 @@ struct pool {
     int start_error;
     uint64_t retry; /* no further thread is started before, unless there is none */
 
+    atomic_bool stuck_news; /* somebody is to tell of them; changed under the lock */
     atomic_bool waiting; /* the queue is not empty; for a look without the lock */
 
     struct pool *next, *prev; /* the registry's */

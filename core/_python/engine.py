@@ -206,6 +206,8 @@ class Engine:
 
     def _poll(self, mailbox: Mailbox) -> int:
         self._restore()
+        if mailbox.rung:
+            self._pool.hush(mailbox)
         stop = time.monotonic() + self._max_poll_time if self._max_poll_time > 0 else float("inf")
         handled = 0
         while (job := self._pool.take(mailbox)) is not None:

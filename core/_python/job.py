@@ -189,13 +189,14 @@ class Queue:
 class Mailbox:
     """What an engine shares with the workers. Call with the pool's lock held.
 
-    The notifier's descriptor is readable exactly while `finished` is not empty.
+    The notifier's descriptor is readable exactly while `finished` is not empty, or `rung` is set.
     """
 
     def __init__(self, closer: Closer, notifier: Notifier | None) -> None:
         self.closer = closer  # of the descriptors that nobody takes
         self.finished = Queue()
         self.notifier = notifier  # None once the engine has gone
+        self.rung = False  # the engine is to poll, since there is something to tell the logger
         self.queued = 0
         self.longest_wait = 0.0
 
@@ -204,8 +205,20 @@ class Mailbox:
         if notifier is None:
             return
         self.finished.push(job)
-        if len(self.finished) == 1:
+        if len(self.finished) == 1 and not self.rung:
             notifier.set()
+
+    def ring(self) -> None:
+        if self.notifier is None or self.rung:
+            return
+        if not self.finished:
+            self.notifier.set()
+        self.rung = True
+
+    def hush(self) -> None:
+        """Undo `ring`."""
+        self.rung = False
+        self._clear_if_empty()
 
     def take(self) -> Job | None:
         job = self.finished.pop()
@@ -227,9 +240,9 @@ class Mailbox:
         self.finished = finished
         if self.notifier is not None:
             self.notifier.clear()
-            if finished:
+            if finished or self.rung:
                 self.notifier.set()
 
     def _clear_if_empty(self) -> None:
-        if not self.finished and self.notifier is not None:
+        if not self.finished and not self.rung and self.notifier is not None:
             self.notifier.clear()

@@ -34,9 +34,14 @@ STUCK = 1.0  # seconds after which a call shows in the statistics
 class Pool(Workers):
     """The worker threads. One is shared by the process's engines, unless an engine is given its own."""
 
-    def __init__(self, *, max_parallel: int = 32, max_idle: int = 4, idle_timeout: float = 10.0) -> None:
+    def __init__(
+        self, *, max_parallel: int = 32, max_stuck: int | None = None, max_idle: int = 4, idle_timeout: float = 10.0
+    ) -> None:
         super().__init__(
-            count(max_parallel, "max_parallel"), count(max_idle, "max_idle"), seconds(idle_timeout, "idle_timeout")
+            count(max_parallel, "max_parallel"),
+            None if max_stuck is None else count(max_stuck, "max_stuck"),
+            count(max_idle, "max_idle"),
+            seconds(idle_timeout, "idle_timeout"),
         )
         self.exit_timeout = 5.0
         self.generation = generation()
@@ -57,6 +62,16 @@ class Pool(Workers):
     @max_parallel.setter
     def max_parallel(self, value: int) -> None:
         self._max_parallel = count(value, "max_parallel")
+        self._reconsider()
+
+    @property
+    def max_stuck(self) -> int | None:
+        return self._max_stuck
+
+    @max_stuck.setter
+    def max_stuck(self, value: int | None) -> None:
+        self._max_stuck = None if value is None else count(value, "max_stuck")
+        self._look_after = 0.0
         self._reconsider()
 
     @property
@@ -97,6 +112,7 @@ class Pool(Workers):
                     if elapsed > STUCK or job.abandoned
                 ],
                 "max_parallel": self._max_parallel,
+                "max_stuck": self._most_stuck,
                 "max_idle": self._max_idle,
                 "idle_timeout": self._idle_timeout,
                 "longest_wait": self._longest_wait,
@@ -190,6 +206,11 @@ class Pool(Workers):
                 job.state = "done"
             return job
 
+    def hush(self, mailbox: Mailbox) -> None:
+        """What it was rung for is told."""
+        with self._lock:
+            mailbox.hush()
+
     def restore(self, mailbox: Mailbox, jobs: list[Job]) -> None:
         """Have those of an engine's jobs that have ended polled: an exception has come between them and their owner."""
         with self._lock:
@@ -267,9 +288,13 @@ class Pool(Workers):
         job.status = "unknown"
         job.mailbox.post(job)
 
+    def _tick_in(self, seconds: float) -> None:
+        self._timer.tick_in(seconds)
+
     def _tick(self) -> None:
         self._locks.tick()
         self._call_worker()
+        self._find_news()
 
     # ---- the workers' side ----
 
@@ -311,6 +336,7 @@ class Pool(Workers):
         self._longest_wait = max(self._longest_wait, now - job.since)
         if not job.abandoned:
             job.state = "running"
+        self._find_news()
         self._call_worker()
         return True
 

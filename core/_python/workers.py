@@ -4,11 +4,15 @@ A worker is *running* (in a call), *looking* (on its way to the queue), on *stan
 done and nobody looking calls one worker. A called worker takes work only if those that run have been in their call
 for a while, or the queue does not get shorter; otherwise it stands by and looks again a moment later. A thread too many
 costs more than it brings, all the more where they share the interpreter's lock.
+
+A call that has lasted for STUCK_AFTER is *stuck*, such as the open of a FIFO that nobody writes to: up to `max_stuck`
+of them leave their place to another worker. When they end there is one too many, and it goes.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import signal
 import time
 
@@ -17,6 +21,8 @@ from .original import thread
 
 CALL_GRACE = 0.001  # seconds after which a running call is taken for a slow one
 QUEUE_GRACE = 0.005  # seconds of waiting after which a further worker helps
+STUCK_AFTER = 0.1  # seconds: ten times what a disk needs, so that slow calls are not taken for stuck ones
+WORTH_TELLING = 5.0  # seconds after which stuck calls that fill the pool are told to the logger
 
 
 class Worker:
@@ -35,10 +41,11 @@ class Worker:
 class Workers:
     """The pool, as far as its threads are concerned. Called with its lock held, but for what a thread runs."""
 
-    def __init__(self, max_parallel: int, max_idle: int, idle_timeout: float) -> None:
+    def __init__(self, max_parallel: int, max_stuck: int | None, max_idle: int, idle_timeout: float) -> None:
         self._lock = thread.RLock()
         self._queue = Queue()
         self._max_parallel = max_parallel
+        self._max_stuck = max_stuck
         self._max_idle = max_idle
         self._idle_timeout = idle_timeout
         self._workers: set[Worker] = set()
@@ -50,6 +57,10 @@ class Workers:
         self._start_failures = 0
         self._untold: tuple[int, BaseException] | None = None  # the first failure, and beside how many threads
         self._told = False
+        self._look_after = 0.0  # no further call is stuck before
+        self._tell_after = math.inf  # when it is time to tell of stuck calls
+        self._told_stuck = False  # since there are some
+        self._untold_stuck = False
         self._leaving = False  # the interpreter is at its end and starts no thread
 
     # ---- what the pool does in a thread ----
@@ -60,6 +71,10 @@ class Workers:
 
     def _serve(self, worker: Worker) -> None:
         """Do the job that has begun, without the lock, and look for another."""
+        raise NotImplementedError
+
+    def _tick_in(self, seconds: float) -> None:
+        """Have `_call_worker` called, and what is worth telling found, in that time."""
         raise NotImplementedError
 
     # ---- who works ----
@@ -74,6 +89,8 @@ class Workers:
             self._call()
         elif len(self._workers) < self._max_parallel:
             self._start()
+        elif self._max_parallel and time.monotonic() >= self._look_after:
+            self._look_for_stuck()
 
     def _call(self) -> None:
         """Call the worker that stands by or, if there is none, an idle one."""
@@ -113,6 +130,65 @@ class Workers:
         if failure is not None and not self._told:
             self._told = True
             logging.getLogger("anyaio").warning("cannot start a thread beside %d: %s", *failure)
+        if self._untold_stuck:
+            self._untold_stuck = False
+            self._tell_stuck()
+
+    # ---- calls that do not end ----
+
+    @property
+    def _most_stuck(self) -> int:
+        return 2 * self._max_parallel if self._max_stuck is None else self._max_stuck
+
+    def _stuck(self) -> list[Worker]:
+        limit = time.monotonic() - STUCK_AFTER
+        return [worker for worker in self._busy if worker.job is not None and worker.begun <= limit]
+
+    def _ceiling(self) -> int:
+        """How many threads there may be now."""
+        return self._max_parallel and self._max_parallel + min(len(self._stuck()), self._most_stuck)
+
+    def _look_for_stuck(self) -> None:
+        """All threads are busy: start another one in the place of a stuck one, or look again in time."""
+        if len(self._workers) < self._ceiling():
+            self._start()
+            return
+        now = time.monotonic()
+        begun = [worker.begun for worker in self._busy if worker.job is not None]
+        self._look_after = min([now, *(start for start in begun if start > now - STUCK_AFTER)]) + STUCK_AFTER
+        oldest = min(begun, default=now)
+        if oldest > now - WORTH_TELLING:
+            self._told_stuck = False
+        self._tell_after = math.inf if self._told_stuck else oldest + WORTH_TELLING
+        self._find_news()
+        self._tick_in(self._look_after - now)
+
+    def _find_news(self) -> None:
+        """See to it that somebody who polls tells the logger of stuck calls, if it is time."""
+        if time.monotonic() < self._tell_after:
+            return
+        self._tell_after = math.inf
+        limit = time.monotonic() - WORTH_TELLING
+        if len(self._busy) < self._max_parallel or not any(worker.begun <= limit for worker in self._stuck()):
+            return
+        self._told_stuck = self._untold_stuck = True
+        for job in self._queue:
+            job.mailbox.ring()
+            break
+
+    def _tell_stuck(self) -> None:
+        with self._lock:
+            calls = [
+                (worker.begun, worker.job.plan.operation.name) for worker in self._stuck() if worker.job is not None
+            ]
+            queued = len(self._queue)
+        if calls:
+            begun, name = min(calls)
+            logging.getLogger("anyaio").warning(
+                "%d calls are stuck, the longest of them, %s, for %d s; up to max_stuck=%d do not count against "
+                "max_parallel=%d; %d requests wait for a thread",
+                *(len(calls), name, time.monotonic() - begun, self._most_stuck, self._max_parallel, queued),
+            )
 
     def _is_brisk(self) -> bool:
         """Whether a running call has just begun."""
@@ -161,7 +237,7 @@ class Workers:
                 timed_out = self._rise(worker, woken)
 
     def _is_surplus(self, timed_out: bool) -> bool:
-        if len(self._workers) > self._max_parallel:
+        if len(self._workers) > self._max_parallel and len(self._workers) > self._ceiling():
             return True
         if self._queue:
             return False

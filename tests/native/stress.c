@@ -256,6 +256,7 @@ change_limits(struct engine *engine)
     uint64_t random = next_random(&engine->random);
     struct pool_settings settings = {
         .max_parallel = 1 + random % 8,
+        .max_stuck = (random >> 24) % 8,
         .max_idle = (random >> 8) % 4,
         .idle_timeout = (random >> 16) % 1000000,
     };
