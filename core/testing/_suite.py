@@ -81,8 +81,8 @@ def check(driver: Driver, backend: ModuleType, behaviour: Behaviour, folder: Pat
                 behaviour(trial)
         finally:
             trial.release_all()
-    if not _comes(0.05, lambda: not trial.pool.nthreads and descriptors() <= before):
-        gc.collect()
+    if not _comes(0.01, lambda: not trial.pool.nthreads and descriptors() <= before):
+        gc.collect()  # what is left may be garbage: to look for it takes longer than to wait a little
     trial.end()
     if not _comes(limit, lambda: descriptors() <= before):
         raise Failed(f"left open: {descriptors() - before}")
