@@ -85,7 +85,8 @@ class CheckpointAdapter:
         self.begun += 1
         try:
             if done:
-                await self.cancel_point()
+                if not isinstance(request, Answered):  # of that a cancellation was looked for before the submit
+                    await self.cancel_point()
                 await self.turn()
             else:
                 await self.suspend(wait.may_cancel)

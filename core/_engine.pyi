@@ -51,6 +51,8 @@ class Submitter:
 
     def __call__(self, operation: int, /, *arguments: Any) -> Any:
         """Return the result, or a Request for it. Raises before anything is queued if an argument is wrong."""
+    def start(self, operation: int, /, *arguments: Any) -> Any:
+        """Do the same, but of what fails, and of a descriptor, return a Request: it is raised, or taken, later."""
     def queue(
         self, operation: int, callback: Callable[[BaseRequest[Any]], object] | None, /, *arguments: Any
     ) -> Request[Any]:
@@ -63,6 +65,19 @@ class Submitter:
     priority: Final[int]
     patience: Final[float | None]
     lane: Final[str]
+
+class Route:
+    """The submitter of whichever loop is running."""
+
+    def __init__(
+        self,
+        running: Callable[[], Any],
+        fronts: dict[int, tuple[Any, Any, int, Callable[..., Any]]],
+        start: Callable[[Any], Any],
+    ) -> None:
+        """*running* returns the loop; *fronts* has by its id what `Fronts` keeps; *start* makes its front end."""
+    def __call__(self, operation: int, /, *arguments: Any) -> Any:
+        """As the submitter of the running loop's front end."""
 
 class Engine:
     """A notifier descriptor and the requests of one thread."""
@@ -112,6 +127,12 @@ class Engine:
     """Results that one poll hands over at most; 0 is no limit."""
     max_poll_time: float
     """Seconds after which a poll hands over no further result (0.005); 0 is no limit."""
+    max_inline_reqs: int
+    """Requests that the inline lane tries between two polls (256); what comes then is parked. 0: it tries none."""
+    max_inline_bytes: int
+    """Bytes that it reads between two polls (4 MiB); a request for more is the pool's."""
+    max_inline_time: float
+    """Seconds that it works for between two polls (0.0005)."""
     @property
     def closed(self) -> bool: ...
     @property

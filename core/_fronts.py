@@ -18,8 +18,9 @@ F = TypeVar("F", bound=Front[Any])
 L = TypeVar("L")
 
 
-class Fronts(dict[int, tuple["weakref.ref[Any]", F, int]]):
-    """By loop: a weak reference to it, its front end, and the thread that this belongs to, as `get_ident` tells it.
+class Fronts(dict[int, tuple["weakref.ref[Any]", F, int, Callable[..., Any]]]):
+    """By loop: a weak reference to it, its front end, the thread that this belongs to, as `get_ident` tells it, and its
+    submitter, for a `Route`.
 
     An adapter must refer to its loop weakly too, or no loop ever goes. An engine stays with its thread: a loop that has
     moved to another one gets another front end there.
@@ -30,7 +31,7 @@ class Fronts(dict[int, tuple["weakref.ref[Any]", F, int]]):
         place = id(loop) if key is None else key
         if (entry := self.get(place)) is not None and not entry[1].engine.closed:  # of another thread
             entry[1]._adapter.detach(entry[1].engine.fileno())
-        self[place] = weakref.ref(loop, lambda gone: self._forget(place, gone)), front, get_ident()
+        self[place] = weakref.ref(loop, lambda gone: self._forget(place, gone)), front, get_ident(), front._submit
         return front
 
     def of(self, key: int) -> F | None:

@@ -108,11 +108,11 @@ class FutureOps:
 
     def nop(self) -> Awaitable[None]:
         """Do nothing, in a worker: it shows how long the way there and back takes."""
-        return self._future(self._submit(NOP))
+        return self._future(self._submit.start(NOP))
 
     def busy(self, seconds: float) -> Awaitable[None]:
         """Occupy a worker for *seconds*; a negative number is 0. For tests and artificial load."""
-        return self._future(self._submit(BUSY, seconds))
+        return self._future(self._submit.start(BUSY, seconds))
 
     def open(self, path: StrOrBytesPath, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> Awaitable[int]:
         """Open a file and return its descriptor, which is not inherited by other programs (O_CLOEXEC).
@@ -120,7 +120,7 @@ class FutureOps:
         *flags* are those of `os.open`, such as ``os.O_RDONLY``. A descriptor that nobody took, because the caller was
         cancelled, is closed. With O_CREAT, O_TRUNC or O_TMPFILE a running open is waited for when it is cancelled.
         """
-        return self._future(self._submit(OPEN, path, flags, mode, dir_fd))
+        return self._future(self._submit.start(OPEN, path, flags, mode, dir_fd))
 
     def close(self, fd: int) -> Awaitable[None]:
         """Close a descriptor; what the kernel says of late write errors is raised.
@@ -128,61 +128,61 @@ class FutureOps:
         It always runs, also in a cancelled scope: the cancellation is raised afterwards. After an error the descriptor
         is closed all the same (close(2)): do not try again.
         """
-        return self._future(self._submit(CLOSE, fd))
+        return self._future(self._submit.start(CLOSE, fd))
 
     def lseek(self, fd: int, position: int, whence: int) -> Awaitable[int]:
         """Move a descriptor's position and return the new one."""
-        return self._future(self._submit(LSEEK, fd, position, whence))
+        return self._future(self._submit.start(LSEEK, fd, position, whence))
 
     def read(self, fd: int, n: int) -> Awaitable[bytes]:
         """Read at most *n* bytes from the descriptor's position on and move it; b"" at the end.
 
         Cancelled while it waits for data in a pipe, socket or terminal, it consumes nothing.
         """
-        return self._future(self._submit(READ, fd, n))
+        return self._future(self._submit.start(READ, fd, n))
 
     def pread(self, fd: int, n: int, offset: int) -> Awaitable[bytes]:
         """Read at most *n* bytes at *offset*, leaving the descriptor's position alone; b"" past the end."""
-        return self._future(self._submit(PREAD, fd, n, offset))
+        return self._future(self._submit.start(PREAD, fd, n, offset))
 
     def readv(self, fd: int, buffers: Sequence[WriteableBuffer]) -> Awaitable[int]:
         """Read into *buffers*, one after the other, and return the number of bytes; a short count is possible.
 
         The buffers cannot be resized until the request is done.
         """
-        return self._future(self._submit(READV, fd, buffers))
+        return self._future(self._submit.start(READV, fd, buffers))
 
     def preadv(self, fd: int, buffers: Sequence[WriteableBuffer], offset: int, flags: int = 0) -> Awaitable[int]:
         """Read at *offset* into *buffers*, one after the other, and return the number of bytes.
 
         *flags* are ``os.RWF_*`` (preadv2(2)). The buffers cannot be resized until the request is done.
         """
-        return self._future(self._submit(PREADV, fd, buffers, offset, flags))
+        return self._future(self._submit.start(PREADV, fd, buffers, offset, flags))
 
     def write(self, fd: int, data: ReadableBuffer) -> Awaitable[int]:
         """Write *data* at the descriptor's position and return how many bytes went: maybe fewer than given.
 
         *data* is not copied: it cannot be resized, and should not be changed, until the request is done.
         """
-        return self._future(self._submit(WRITE, fd, data))
+        return self._future(self._submit.start(WRITE, fd, data))
 
     def pwrite(self, fd: int, data: ReadableBuffer, offset: int) -> Awaitable[int]:
         """Write *data* at *offset*, leaving the position alone, and return how many bytes went: maybe fewer than given.
 
         *data* is not copied: it cannot be resized, and should not be changed, until the request is done.
         """
-        return self._future(self._submit(PWRITE, fd, data, offset))
+        return self._future(self._submit.start(PWRITE, fd, data, offset))
 
     def writev(self, fd: int, buffers: Sequence[ReadableBuffer]) -> Awaitable[int]:
         """Write *buffers*, one after the other, and return how many bytes went: maybe fewer than given."""
-        return self._future(self._submit(WRITEV, fd, buffers))
+        return self._future(self._submit.start(WRITEV, fd, buffers))
 
     def pwritev(self, fd: int, buffers: Sequence[ReadableBuffer], offset: int, flags: int = 0) -> Awaitable[int]:
         """Write *buffers* at *offset*, one after the other, and return how many bytes went.
 
         *flags* are ``os.RWF_*`` (pwritev2(2)).
         """
-        return self._future(self._submit(PWRITEV, fd, buffers, offset, flags))
+        return self._future(self._submit.start(PWRITEV, fd, buffers, offset, flags))
 
     def sendfile(self, out_fd: int, in_fd: int, offset: int | None, count: int) -> Awaitable[int]:
         """Copy at most *count* bytes of *in_fd*, from *offset* on, to *out_fd*'s position; return how many went.
@@ -191,7 +191,7 @@ class FutureOps:
         EINVAL, ENOSYS, ENOTSUP, ENOTSOCK) they are read and written, 64 KiB at a time. On a non-blocking socket the
         count may be short, or the error BlockingIOError. Cancelled while it waits for room, it ends with what went.
         """
-        return self._future(self._submit(SENDFILE, out_fd, in_fd, offset, count))
+        return self._future(self._submit.start(SENDFILE, out_fd, in_fd, offset, count))
 
     def copy_file_range(
         self, src: int, dst: int, count: int, offset_src: int | None = None, offset_dst: int | None = None
@@ -201,7 +201,7 @@ class FutureOps:
         An offset that is None is the descriptor's position, which moves. OSError with EXDEV, EINVAL or EOPNOTSUPP where
         the file systems cannot (copy_file_range(2)).
         """
-        return self._future(self._submit(COPY_FILE_RANGE, src, dst, count, offset_src, offset_dst))
+        return self._future(self._submit.start(COPY_FILE_RANGE, src, dst, count, offset_src, offset_dst))
 
     def splice(
         self,
@@ -217,25 +217,25 @@ class FutureOps:
         An offset must be None for a pipe. *flags* are ``SPLICE_F_*`` (splice(2)). Cancelled while it waits for data or
         for room, it moves nothing.
         """
-        return self._future(self._submit(SPLICE, src, dst, count, offset_src, offset_dst, flags))
+        return self._future(self._submit.start(SPLICE, src, dst, count, offset_src, offset_dst, flags))
 
     def tee(self, src: int, dst: int, count: int, flags: int = 0) -> Awaitable[int]:
         """Duplicate at most *count* bytes of one pipe into another, without consuming them; return how many.
 
         *flags* are ``SPLICE_F_*`` (tee(2)). Cancelled while it waits for data or for room, it does nothing.
         """
-        return self._future(self._submit(TEE, src, dst, count, flags))
+        return self._future(self._submit.start(TEE, src, dst, count, flags))
 
     def readahead(self, fd: int, offset: int, count: int) -> Awaitable[None]:
         """Read *count* bytes from *offset* on into the page cache, whole pages; the position stays (readahead(2))."""
-        return self._future(self._submit(READAHEAD, fd, offset, count))
+        return self._future(self._submit.start(READAHEAD, fd, offset, count))
 
     def posix_fadvise(self, fd: int, offset: int, length: int, advice: int) -> Awaitable[None]:
         """Tell the kernel how *length* bytes from *offset* on will be used; a *length* of 0 is up to the end.
 
         *advice* is one of ``os.POSIX_FADV_*``.
         """
-        return self._future(self._submit(POSIX_FADVISE, fd, offset, length, advice))
+        return self._future(self._submit.start(POSIX_FADVISE, fd, offset, length, advice))
 
     def fallocate(self, fd: int, mode: int, offset: int, length: int) -> Awaitable[None]:
         """Reserve *length* bytes of disk space from *offset* on, or what *mode* says.
@@ -243,11 +243,11 @@ class FutureOps:
         *mode* is 0 or a sum of ``anyaio.FALLOC_FL_*``: keep the size, punch a hole, collapse, zero, insert, unshare
         (fallocate(2)). Not every file system can: expect OSError with EOPNOTSUPP.
         """
-        return self._future(self._submit(FALLOCATE, fd, mode, offset, length))
+        return self._future(self._submit.start(FALLOCATE, fd, mode, offset, length))
 
     def ftruncate(self, fd: int, length: int) -> Awaitable[None]:
         """Cut the file to *length* bytes, or extend it with zeros."""
-        return self._future(self._submit(FTRUNCATE, fd, length))
+        return self._future(self._submit.start(FTRUNCATE, fd, length))
 
     @overload
     def fcntl(self, fd: int, cmd: int, arg: int = ...) -> Awaitable[int]: ...
@@ -259,7 +259,7 @@ class FutureOps:
         A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. A
         command that waits, such as F_SETLKW, occupies a worker and cannot be cancelled: see `lockf`.
         """
-        return self._future(self._submit(FCNTL, fd, cmd, arg))
+        return self._future(self._submit.start(FCNTL, fd, cmd, arg))
 
     @overload
     def ioctl(self, fd: int, request: int, arg: int = ...) -> Awaitable[int]: ...
@@ -271,7 +271,7 @@ class FutureOps:
         A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. The
         driver gets memory of at least the size that *request* encodes, whatever *arg* has.
         """
-        return self._future(self._submit(IOCTL, fd, request, arg))
+        return self._future(self._submit.start(IOCTL, fd, request, arg))
 
     def fiemap(
         self, fd: int, start: int = 0, length: int | None = None, *, flags: int = 0, count: int | None = None
@@ -282,30 +282,30 @@ class FutureOps:
         ``anyaio.FIEMAP_FLAG_*``; OSError with EBADR for one that the file system does not know, with EOPNOTSUPP where
         it has no extents.
         """
-        return self._future(self._submit(FIEMAP, fd, start, length, flags, count))
+        return self._future(self._submit.start(FIEMAP, fd, start, length, flags, count))
 
     def fchmod(self, fd: int, mode: int) -> Awaitable[None]:
         """Change the permission bits of an open file."""
-        return self._future(self._submit(FCHMOD, fd, mode))
+        return self._future(self._submit.start(FCHMOD, fd, mode))
 
     def fchown(self, fd: int, uid: int, gid: int) -> Awaitable[None]:
         """Change owner and group of an open file; -1 leaves one as it is."""
-        return self._future(self._submit(FCHOWN, fd, uid, gid))
+        return self._future(self._submit.start(FCHOWN, fd, uid, gid))
 
     def fsync(self, fd: int) -> Awaitable[None]:
         """Force a file's data and metadata to the disk.
 
         An error is reported once per open file: do not try again and believe (fsync(2)).
         """
-        return self._future(self._submit(FSYNC, fd))
+        return self._future(self._submit.start(FSYNC, fd))
 
     def fdatasync(self, fd: int) -> Awaitable[None]:
         """Force a file's data to the disk, and of its metadata what reading it back needs."""
-        return self._future(self._submit(FDATASYNC, fd))
+        return self._future(self._submit.start(FDATASYNC, fd))
 
     def syncfs(self, fd: int) -> Awaitable[None]:
         """Force everything of the file system that the descriptor is on to the disk (syncfs(2))."""
-        return self._future(self._submit(SYNCFS, fd))
+        return self._future(self._submit.start(SYNCFS, fd))
 
     def sync_file_range(self, fd: int, offset: int, count: int, flags: int) -> Awaitable[None]:
         """Write *count* bytes from *offset* on to the disk, or what *flags* say; a *count* of 0 is up to the end.
@@ -313,11 +313,11 @@ class FutureOps:
         *flags* are ``anyaio.SYNC_FILE_RANGE_*``. No metadata is written: after a crash the data may be out of reach
         (sync_file_range(2)).
         """
-        return self._future(self._submit(SYNC_FILE_RANGE, fd, offset, count, flags))
+        return self._future(self._submit.start(SYNC_FILE_RANGE, fd, offset, count, flags))
 
     def sync(self) -> Awaitable[None]:
         """Force everything of all file systems to the disk."""
-        return self._future(self._submit(SYNC))
+        return self._future(self._submit.start(SYNC))
 
     def flock(self, fd: int, operation: int) -> Awaitable[None]:
         """Lock or unlock an open file, as `fcntl.flock`.
@@ -326,7 +326,7 @@ class FutureOps:
         again and again, without a worker: cancelled meanwhile, it never ran. One that is granted to a cancelled caller
         is given back, and with it one that it replaced. Unlocking always runs.
         """
-        return self._future(self._submit(FLOCK, fd, operation))
+        return self._future(self._submit.start(FLOCK, fd, operation))
 
     def lockf(self, fd: int, cmd: int, len: int = 0, start: int = 0, whence: int = 0) -> Awaitable[None]:
         """Lock or unlock a part of a file for this process, as `fcntl.lockf`.
@@ -334,7 +334,7 @@ class FutureOps:
         It is *len* bytes (0: all that follow) from *start*. It waits as `flock` does; a deadlock is not detected. The
         process loses these locks when it closes any descriptor of the file: prefer `ofd_lock`.
         """
-        return self._future(self._submit(LOCKF, fd, cmd, len, start, whence))
+        return self._future(self._submit.start(LOCKF, fd, cmd, len, start, whence))
 
     def ofd_lock(self, fd: int, operation: int, length: int = 0, start: int = 0, whence: int = 0) -> Awaitable[None]:
         """Lock or unlock a part of a file for this open file, not for the process: F_OFD_SETLK of fcntl(2).
@@ -342,21 +342,21 @@ class FutureOps:
         *operation* is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait; *length* 0 is all that follows. It
         waits as `flock` does.
         """
-        return self._future(self._submit(OFD_LOCK, fd, operation, length, start, whence))
+        return self._future(self._submit.start(OFD_LOCK, fd, operation, length, start, whence))
 
     def stat(
         self, path: StrOrBytesPath | int, *, dir_fd: int | None = None, follow_symlinks: bool = True
     ) -> Awaitable[os.stat_result]:
         """Return the status of a file, equal field by field to what `os.stat` returns."""
-        return self._future(self._submit(STAT, path, dir_fd, follow_symlinks))
+        return self._future(self._submit.start(STAT, path, dir_fd, follow_symlinks))
 
     def lstat(self, path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[os.stat_result]:
         """Return the status of a file without following a symlink."""
-        return self._future(self._submit(LSTAT, path, dir_fd))
+        return self._future(self._submit.start(LSTAT, path, dir_fd))
 
     def fstat(self, fd: int) -> Awaitable[os.stat_result]:
         """Return the status of an open file."""
-        return self._future(self._submit(FSTAT, fd))
+        return self._future(self._submit.start(FSTAT, fd))
 
     def statx(
         self,
@@ -372,11 +372,11 @@ class FutureOps:
         *mask* is a sum of ``anyaio.STATX_*``, by default STATX_BASIC_STATS and STATX_BTIME; *flags* are
         ``anyaio.AT_STATX_*`` and AT_NO_AUTOMOUNT.
         """
-        return self._future(self._submit(STATX, path, mask, flags, dir_fd, follow_symlinks))
+        return self._future(self._submit.start(STATX, path, mask, flags, dir_fd, follow_symlinks))
 
     def statvfs(self, path: StrOrBytesPath | int, *, dir_fd: int | None = None) -> Awaitable[os.statvfs_result]:
         """Return what `os.statvfs` does of the file system that *path* is on. It needs no permission to read *path*."""
-        return self._future(self._submit(STATVFS, path, dir_fd))
+        return self._future(self._submit.start(STATVFS, path, dir_fd))
 
     def access(
         self,
@@ -391,7 +391,7 @@ class FutureOps:
 
         *mode* is F_OK, or a sum of R_OK, W_OK and X_OK. It is False for whatever the reason may be.
         """
-        return self._future(self._submit(ACCESS, path, mode, dir_fd, effective_ids, follow_symlinks))
+        return self._future(self._submit.start(ACCESS, path, mode, dir_fd, effective_ids, follow_symlinks))
 
     def utime(
         self,
@@ -407,7 +407,7 @@ class FutureOps:
         They are *times*, in seconds, or *ns*, in nanoseconds; else now. In *ns*, ``anyaio.UTIME_NOW`` sets that one to
         now and ``anyaio.UTIME_OMIT`` leaves it as it is (utimensat(2)).
         """
-        return self._future(self._submit(UTIME, path, times, ns, dir_fd, follow_symlinks))
+        return self._future(self._submit.start(UTIME, path, times, ns, dir_fd, follow_symlinks))
 
     def chmod(
         self, path: StrOrBytesPath | int, mode: int, *, dir_fd: int | None = None, follow_symlinks: bool = True
@@ -416,21 +416,21 @@ class FutureOps:
 
         Without *follow_symlinks* a symlink is an OSError with EOPNOTSUPP: on Linux it has none of its own.
         """
-        return self._future(self._submit(CHMOD, path, mode, dir_fd, follow_symlinks))
+        return self._future(self._submit.start(CHMOD, path, mode, dir_fd, follow_symlinks))
 
     def chown(
         self, path: StrOrBytesPath | int, uid: int, gid: int, *, dir_fd: int | None = None, follow_symlinks: bool = True
     ) -> Awaitable[None]:
         """Change owner and group; -1 leaves one as it is."""
-        return self._future(self._submit(CHOWN, path, uid, gid, dir_fd, follow_symlinks))
+        return self._future(self._submit.start(CHOWN, path, uid, gid, dir_fd, follow_symlinks))
 
     def lchown(self, path: StrOrBytesPath, uid: int, gid: int, *, dir_fd: int | None = None) -> Awaitable[None]:
         """Change owner and group without following a symlink; -1 leaves one as it is."""
-        return self._future(self._submit(LCHOWN, path, uid, gid, dir_fd))
+        return self._future(self._submit.start(LCHOWN, path, uid, gid, dir_fd))
 
     def truncate(self, path: StrOrBytesPath | int, length: int, *, dir_fd: int | None = None) -> Awaitable[None]:
         """Cut the file to *length* bytes, or extend it with zeros."""
-        return self._future(self._submit(TRUNCATE, path, length, dir_fd))
+        return self._future(self._submit.start(TRUNCATE, path, length, dir_fd))
 
     def getxattr(
         self,
@@ -441,13 +441,13 @@ class FutureOps:
         dir_fd: int | None = None,
     ) -> Awaitable[bytes]:
         """Return the value of an extended attribute; OSError with ENODATA if there is none of that name."""
-        return self._future(self._submit(GETXATTR, path, attribute, follow_symlinks, dir_fd))
+        return self._future(self._submit.start(GETXATTR, path, attribute, follow_symlinks, dir_fd))
 
     def listxattr(
         self, path: StrOrBytesPath | int | None = None, *, follow_symlinks: bool = True, dir_fd: int | None = None
     ) -> Awaitable[list[str]]:
         """Return the names of the extended attributes; of the current directory if *path* is None."""
-        return self._future(self._submit(LISTXATTR, path, follow_symlinks, dir_fd))
+        return self._future(self._submit.start(LISTXATTR, path, follow_symlinks, dir_fd))
 
     def setxattr(
         self,
@@ -460,7 +460,7 @@ class FutureOps:
         dir_fd: int | None = None,
     ) -> Awaitable[None]:
         """Set an extended attribute; *flags* are ``os.XATTR_CREATE`` or ``os.XATTR_REPLACE``."""
-        return self._future(self._submit(SETXATTR, path, attribute, value, flags, follow_symlinks, dir_fd))
+        return self._future(self._submit.start(SETXATTR, path, attribute, value, flags, follow_symlinks, dir_fd))
 
     def removexattr(
         self,
@@ -471,7 +471,7 @@ class FutureOps:
         dir_fd: int | None = None,
     ) -> Awaitable[None]:
         """Remove an extended attribute; OSError with ENODATA if there is none of that name."""
-        return self._future(self._submit(REMOVEXATTR, path, attribute, follow_symlinks, dir_fd))
+        return self._future(self._submit.start(REMOVEXATTR, path, attribute, follow_symlinks, dir_fd))
 
     @overload
     def listdir(
@@ -486,7 +486,7 @@ class FutureOps:
 
         A descriptor (O_PATH too) is opened anew, so that two readers of one do not take each other's entries.
         """
-        return self._future(self._submit(LISTDIR, path, dir_fd))
+        return self._future(self._submit.start(LISTDIR, path, dir_fd))
 
     @overload
     def scandir(
@@ -527,23 +527,23 @@ class FutureOps:
         `DirEntry.stat`. With *resolve* it finds out what symlinks lead to and what a file system left unknown, so that
         `is_dir` and `is_file` can answer; without, such a question is a RuntimeError.
         """
-        return self._future(self._submit(SCANDIR, path, order, stat, follow_symlinks, resolve, dir_fd))
+        return self._future(self._submit.start(SCANDIR, path, order, stat, follow_symlinks, resolve, dir_fd))
 
     def readlink(self, path: AnyPath[AnyStr], *, dir_fd: int | None = None) -> Awaitable[AnyStr]:
         """Return what a symlink points to."""
-        return self._future(self._submit(READLINK, path, dir_fd))
+        return self._future(self._submit.start(READLINK, path, dir_fd))
 
     def unlink(self, path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None]:
         """Remove a name that is not a directory's."""
-        return self._future(self._submit(UNLINK, path, dir_fd))
+        return self._future(self._submit.start(UNLINK, path, dir_fd))
 
     def mkdir(self, path: StrOrBytesPath, mode: int = 0o777, *, dir_fd: int | None = None) -> Awaitable[None]:
         """Make a directory; the umask applies to *mode*."""
-        return self._future(self._submit(MKDIR, path, mode, dir_fd))
+        return self._future(self._submit.start(MKDIR, path, mode, dir_fd))
 
     def rmdir(self, path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None]:
         """Remove an empty directory."""
-        return self._future(self._submit(RMDIR, path, dir_fd))
+        return self._future(self._submit.start(RMDIR, path, dir_fd))
 
     def rename(
         self,
@@ -559,7 +559,7 @@ class FutureOps:
         *flags*, ``anyaio.RENAME_NOREPLACE``, RENAME_EXCHANGE or RENAME_WHITEOUT, are renameat2(2)'s: OSError with
         EINVAL where the file system does not know them.
         """
-        return self._future(self._submit(RENAME, src, dst, src_dir_fd, dst_dir_fd, flags))
+        return self._future(self._submit.start(RENAME, src, dst, src_dir_fd, dst_dir_fd, flags))
 
     def realpath(
         self, filename: AnyPath[AnyStr], *, strict: bool = True, dir_fd: int | None = None
@@ -569,11 +569,11 @@ class FutureOps:
         OSError if a part does not exist, or with ELOOP after 40 symlinks, as the kernel has it; without *strict* what
         does not exist stays as it is written. A relative path starts at *dir_fd*, wherever that directory is now.
         """
-        return self._future(self._submit(REALPATH, filename, strict, dir_fd))
+        return self._future(self._submit.start(REALPATH, filename, strict, dir_fd))
 
     def remove(self, path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None]:
         """Remove a name that is not a directory's: `unlink`."""
-        return self._future(self._submit(REMOVE, path, dir_fd))
+        return self._future(self._submit.start(REMOVE, path, dir_fd))
 
     def makedirs(
         self, name: StrOrBytesPath, mode: int = 0o777, exist_ok: bool = False, *, dir_fd: int | None = None
@@ -582,17 +582,17 @@ class FutureOps:
 
         As with `os.makedirs`, *mode* is the last one's; *exist_ok* lets it be there already.
         """
-        return self._future(self._submit(MAKEDIRS, name, mode, exist_ok, dir_fd))
+        return self._future(self._submit.start(MAKEDIRS, name, mode, exist_ok, dir_fd))
 
     def mknod(
         self, path: StrOrBytesPath, mode: int = 0o600, device: int = 0, *, dir_fd: int | None = None
     ) -> Awaitable[None]:
         """Make a file, FIFO, socket or device, by the S_IF bits of *mode*; the umask applies to the others."""
-        return self._future(self._submit(MKNOD, path, mode, device, dir_fd))
+        return self._future(self._submit.start(MKNOD, path, mode, device, dir_fd))
 
     def mkfifo(self, path: StrOrBytesPath, mode: int = 0o666, *, dir_fd: int | None = None) -> Awaitable[None]:
         """Make a FIFO; the umask applies to *mode*."""
-        return self._future(self._submit(MKFIFO, path, mode, dir_fd))
+        return self._future(self._submit.start(MKFIFO, path, mode, dir_fd))
 
     def link(
         self,
@@ -604,7 +604,7 @@ class FutureOps:
         follow_symlinks: bool = False,
     ) -> Awaitable[None]:
         """Make another name, *dst*, of the file *src*; of a symlink itself, unless *follow_symlinks*."""
-        return self._future(self._submit(LINK, src, dst, src_dir_fd, dst_dir_fd, follow_symlinks))
+        return self._future(self._submit.start(LINK, src, dst, src_dir_fd, dst_dir_fd, follow_symlinks))
 
     def symlink(
         self, src: StrOrBytesPath, dst: StrOrBytesPath, target_is_directory: bool = False, *, dir_fd: int | None = None
@@ -613,20 +613,20 @@ class FutureOps:
 
         *target_is_directory* is for Windows, as in `os.symlink`.
         """
-        return self._future(self._submit(SYMLINK, src, dst, target_is_directory, dir_fd))
+        return self._future(self._submit.start(SYMLINK, src, dst, target_is_directory, dir_fd))
 
     def replace(
         self, src: StrOrBytesPath, dst: StrOrBytesPath, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
     ) -> Awaitable[None]:
         """Rename *src* to *dst*, which is replaced if it exists: as `rename` does here."""
-        return self._future(self._submit(REPLACE, src, dst, src_dir_fd, dst_dir_fd))
+        return self._future(self._submit.start(REPLACE, src, dst, src_dir_fd, dst_dir_fd))
 
     def pathsync(self, path: StrOrBytesPath, *, dir_fd: int | None = None) -> Awaitable[None]:
         """Open *path* for reading, fsync it and close it, in one job: for a directory after a rename in it.
 
         OSError with EINVAL where the file system cannot, as in /proc.
         """
-        return self._future(self._submit(PATHSYNC, path, dir_fd))
+        return self._future(self._submit.start(PATHSYNC, path, dir_fd))
 
     def read_bytes(
         self, path: StrOrBytesPath, offset: int = 0, length: int | None = None, *, dir_fd: int | None = None
@@ -636,7 +636,7 @@ class FutureOps:
         It reads to the end whatever the size is said to be, so files of /proc are complete. A negative *offset* counts
         from the end; OSError with EINVAL if that is before the beginning.
         """
-        return self._future(self._submit(READ_BYTES, path, offset, length, dir_fd))
+        return self._future(self._submit.start(READ_BYTES, path, offset, length, dir_fd))
 
     def write_bytes(self, path: StrOrBytesPath, data: ReadableBuffer, *, dir_fd: int | None = None) -> Awaitable[int]:
         """Make the file, or empty it, write all of *data* and close it, in one job; return the number of bytes.
@@ -644,7 +644,7 @@ class FutureOps:
         After an error the file may have a part of *data*: see `copy` for all or nothing. *data* is not copied: it
         cannot be resized, and should not be changed, until the request is done.
         """
-        return self._future(self._submit(WRITE_BYTES, path, data, dir_fd))
+        return self._future(self._submit.start(WRITE_BYTES, path, data, dir_fd))
 
     def msync(
         self, buffer: ReadableBuffer, offset: int = 0, length: int | None = None, flags: int = MS_SYNC
@@ -653,7 +653,7 @@ class FutureOps:
 
         *flags* are ``anyaio.MS_*`` (msync(2)). A negative *offset* counts from the end.
         """
-        return self._future(self._submit(MSYNC, buffer, offset, length, flags))
+        return self._future(self._submit.start(MSYNC, buffer, offset, length, flags))
 
     def mtouch(
         self, buffer: ReadableBuffer, offset: int = 0, length: int | None = None, flags: int = 0
@@ -664,15 +664,15 @@ class FutureOps:
         the end of a file that was truncated, is an OSError with EFAULT, not a SIGBUS. MT_MODIFY needs Linux 5.14
         (madvise(2)).
         """
-        return self._future(self._submit(MTOUCH, buffer, offset, length, flags))
+        return self._future(self._submit.start(MTOUCH, buffer, offset, length, flags))
 
     def mlock(self, buffer: ReadableBuffer, offset: int = 0, length: int | None = None) -> Awaitable[None]:
         """Read the pages of a range and keep them in memory, until `anyaio.munlock` or the end of the mapping."""
-        return self._future(self._submit(MLOCK, buffer, offset, length))
+        return self._future(self._submit.start(MLOCK, buffer, offset, length))
 
     def mlockall(self, flags: int) -> Awaitable[None]:
         """Keep all pages of the process in memory; *flags* are ``anyaio.MCL_*`` (mlockall(2))."""
-        return self._future(self._submit(MLOCKALL, flags))
+        return self._future(self._submit.start(MLOCKALL, flags))
 
     def split_dir(
         self, path: AnyPath[AnyStr], *, limit: int = 4, dir_fd: int | None = None

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 class Steps(AwaitOps):
     """The operations of one composite, with the options of its submit.
 
-    ``steps.submit(number, *arguments)`` starts one without waiting: it returns the result, or a Request for a `batch`.
+    ``steps.submit(number, *arguments)`` starts one without waiting: it returns the result, or a Request for a `batch`,
+    also of what has failed already.
     """
 
     __slots__ = ("_submit", "engine", "submit")
 
     def __init__(self, engine: Engine, submitter: Submitter) -> None:
         self.engine = engine
-        self._submit = self.submit = submitter
+        self._submit = submitter
+        self.submit = submitter.start
 
     def _wait(self, request: Request[T]) -> Awaitable[T]:
         return suspend(request)

@@ -335,9 +335,9 @@ async def test_after_a_failure_everything_else_is_cancelled(aio, pool, tmp_path)
     pool.max_parallel = 1
     source = Source([tmp_path / "missing", *[tmp_path] * 50])
     each = aio.each(aio.stat, Sync(source), limit=10)
-    task = asyncio.ensure_future(anext(each))
     with pytest.raises(FileNotFoundError):
-        await task
+        async for _ in each:
+            pass
     assert under_way(aio) == 0
     assert source.closed
 

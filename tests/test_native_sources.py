@@ -9,8 +9,19 @@ NATIVE = Path(__file__).parent.parent / "core" / "_native"
 
 # The files whose functions run on worker threads, and are tested as plain C programs.
 OPERATIONS = {path.name for path in NATIVE.glob("ops*.c")}
-THREADS = {"alarms.c", "notifier.c", "pool.c", "requests.c", "stuck.c", "waiting.c", "wakefd.c", "workers.c"}
-PLAIN = {"listing.c", *OPERATIONS, *THREADS}
+THREADS = {
+    "alarms.c",
+    "inline.c",
+    "mounts.c",
+    "notifier.c",
+    "pool.c",
+    "requests.c",
+    "stuck.c",
+    "waiting.c",
+    "wakefd.c",
+    "workers.c",
+}
+PLAIN = {"inline.c", "listing.c", "mounts.c", *OPERATIONS, *THREADS}
 
 
 def includes(name: str) -> set[str]:

@@ -43,7 +43,9 @@ def start(engine, roots, visitor, **options):
 
 def walk(engine, *roots, **options):
     visitor = Visitor()
-    run(engine, start(engine, roots, visitor, **options))
+    request = start(engine, roots, visitor, **options)
+    if request is not None:  # else it ended at once
+        run(engine, request)
     assert len(visitor.paths) == len(set(visitor.paths))
     return visitor
 

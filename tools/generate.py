@@ -150,6 +150,7 @@ finally:
 """
 BLOCK = AWAIT.replace("await ", "")
 SUBMIT = "{self}._submit({number}{arguments})"
+ROUTED = "submit({number}{arguments})"  # in the module of a loop that has a `Route`
 DRIVE = "{self}._drive(_composite.{name}{arguments})"
 
 WAIT = """\
@@ -177,7 +178,7 @@ COLOURS = {
         docstring="The operations as functions that return the loop's own kind of future.",
         keyword="",
         returns="Awaitable[{}]",
-        submit="return {self}._future(" + SUBMIT + ")\n",
+        submit="return {self}._future({self}._submit.start({number}{arguments}))\n",
         drive="return {self}._future(" + DRIVE + ")\n",
         members=WAIT.format("_future(self, result: T | Request[T]) -> Any"),
     ),
@@ -273,7 +274,7 @@ def define(function: Function, colour: Colour, receiver: str) -> str:
         "union": "Request[None] | None" if result == "None" else f"{result} | Request[{'Any' if loose else result}]",
     }
     body = (colour.drive if composite else colour.submit).format(**pieces)
-    if not receiver:
+    if "front." in body:
         body = "front = current()\n" + body
     for line in body.splitlines():
         text += wrap_statement(line.lstrip(), indent + "    " + line[: len(line) - len(line.lstrip())]) + "\n"
@@ -298,7 +299,7 @@ def import_lines(text: str, current: str) -> str:
             module = f"anyaio{module}".removesuffix(".")
         names.setdefault(module, set()).add(name)
     if current:
-        names[current] = {"current", *words & {"Future", "Deferred"}}
+        names[current] = {"current", *words & {"Future", "Deferred", "submit"}}
     sections: list[list[str]] = [sorted(names.pop("", ())), [], []]
     for module in sorted(names, key=lambda module: (not module.startswith("."), module)):
         section = 2 if module.startswith(".") else 1 if module.startswith("anyaio") else 0
@@ -439,9 +440,15 @@ def function_module(colour: Colour, package: str, current: str) -> str:
 
 # ---- the files ----
 
+
+def routed(colour: Colour, waits: str) -> Colour:
+    """Return the colour where the running loop's submitter is found without a step in Python."""
+    return colour._replace(submit=waits.replace("{call}", ROUTED).replace("{self}", "current()"))
+
+
 # Those whose functions stand in a module: the others have a front end only.
 ADAPTERS = {
-    "asyncio": COLOURS["await"],
+    "asyncio": routed(COLOURS["await"], AWAIT),
     "gevent": COLOURS["blocking"],
     "pyuv": COLOURS["callback"],
     "tornado": COLOURS["future"]._replace(returns="Future[{}]"),

@@ -15,6 +15,7 @@ from functools import partial
 from operator import methodcaller
 from typing import Any, ClassVar
 
+from anyaio._backend import backend
 from anyaio._front import AwaitFront, Engine
 from anyaio._fronts import Fronts, get_ident, guarded
 from anyaio._future import Cancellable
@@ -105,3 +106,6 @@ def current() -> AwaitFront:
 def start(loop: asyncio.AbstractEventLoop) -> AwaitFront:
     _fronts.discard_closed()
     return _fronts.put(loop, AwaitFront.start(TaskAdapter(loop), Engine()))
+
+
+submit = backend.Route(asyncio.get_running_loop, _fronts, start)

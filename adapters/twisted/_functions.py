@@ -179,13 +179,13 @@ TWINS = CallbackOps  # where the requests of the functions here are made
 def nop() -> Deferred[None]:
     """Do nothing, in a worker: it shows how long the way there and back takes."""
     front = current()
-    return front._future(front._submit(NOP))
+    return front._future(front._submit.start(NOP))
 
 
 def busy(seconds: float) -> Deferred[None]:
     """Occupy a worker for *seconds*; a negative number is 0. For tests and artificial load."""
     front = current()
-    return front._future(front._submit(BUSY, seconds))
+    return front._future(front._submit.start(BUSY, seconds))
 
 
 def open(path: StrOrBytesPath, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> Deferred[int]:
@@ -195,7 +195,7 @@ def open(path: StrOrBytesPath, flags: int, mode: int = 0o777, *, dir_fd: int | N
     cancelled, is closed. With O_CREAT, O_TRUNC or O_TMPFILE a running open is waited for when it is cancelled.
     """
     front = current()
-    return front._future(front._submit(OPEN, path, flags, mode, dir_fd))
+    return front._future(front._submit.start(OPEN, path, flags, mode, dir_fd))
 
 
 def close(fd: int) -> Deferred[None]:
@@ -205,13 +205,13 @@ def close(fd: int) -> Deferred[None]:
     is closed all the same (close(2)): do not try again.
     """
     front = current()
-    return front._future(front._submit(CLOSE, fd))
+    return front._future(front._submit.start(CLOSE, fd))
 
 
 def lseek(fd: int, position: int, whence: int) -> Deferred[int]:
     """Move a descriptor's position and return the new one."""
     front = current()
-    return front._future(front._submit(LSEEK, fd, position, whence))
+    return front._future(front._submit.start(LSEEK, fd, position, whence))
 
 
 def read(fd: int, n: int) -> Deferred[bytes]:
@@ -220,13 +220,13 @@ def read(fd: int, n: int) -> Deferred[bytes]:
     Cancelled while it waits for data in a pipe, socket or terminal, it consumes nothing.
     """
     front = current()
-    return front._future(front._submit(READ, fd, n))
+    return front._future(front._submit.start(READ, fd, n))
 
 
 def pread(fd: int, n: int, offset: int) -> Deferred[bytes]:
     """Read at most *n* bytes at *offset*, leaving the descriptor's position alone; b"" past the end."""
     front = current()
-    return front._future(front._submit(PREAD, fd, n, offset))
+    return front._future(front._submit.start(PREAD, fd, n, offset))
 
 
 def readv(fd: int, buffers: Sequence[WriteableBuffer]) -> Deferred[int]:
@@ -235,7 +235,7 @@ def readv(fd: int, buffers: Sequence[WriteableBuffer]) -> Deferred[int]:
     The buffers cannot be resized until the request is done.
     """
     front = current()
-    return front._future(front._submit(READV, fd, buffers))
+    return front._future(front._submit.start(READV, fd, buffers))
 
 
 def preadv(fd: int, buffers: Sequence[WriteableBuffer], offset: int, flags: int = 0) -> Deferred[int]:
@@ -244,7 +244,7 @@ def preadv(fd: int, buffers: Sequence[WriteableBuffer], offset: int, flags: int 
     *flags* are ``os.RWF_*`` (preadv2(2)). The buffers cannot be resized until the request is done.
     """
     front = current()
-    return front._future(front._submit(PREADV, fd, buffers, offset, flags))
+    return front._future(front._submit.start(PREADV, fd, buffers, offset, flags))
 
 
 def write(fd: int, data: ReadableBuffer) -> Deferred[int]:
@@ -253,7 +253,7 @@ def write(fd: int, data: ReadableBuffer) -> Deferred[int]:
     *data* is not copied: it cannot be resized, and should not be changed, until the request is done.
     """
     front = current()
-    return front._future(front._submit(WRITE, fd, data))
+    return front._future(front._submit.start(WRITE, fd, data))
 
 
 def pwrite(fd: int, data: ReadableBuffer, offset: int) -> Deferred[int]:
@@ -262,13 +262,13 @@ def pwrite(fd: int, data: ReadableBuffer, offset: int) -> Deferred[int]:
     *data* is not copied: it cannot be resized, and should not be changed, until the request is done.
     """
     front = current()
-    return front._future(front._submit(PWRITE, fd, data, offset))
+    return front._future(front._submit.start(PWRITE, fd, data, offset))
 
 
 def writev(fd: int, buffers: Sequence[ReadableBuffer]) -> Deferred[int]:
     """Write *buffers*, one after the other, and return how many bytes went: maybe fewer than given."""
     front = current()
-    return front._future(front._submit(WRITEV, fd, buffers))
+    return front._future(front._submit.start(WRITEV, fd, buffers))
 
 
 def pwritev(fd: int, buffers: Sequence[ReadableBuffer], offset: int, flags: int = 0) -> Deferred[int]:
@@ -277,7 +277,7 @@ def pwritev(fd: int, buffers: Sequence[ReadableBuffer], offset: int, flags: int 
     *flags* are ``os.RWF_*`` (pwritev2(2)).
     """
     front = current()
-    return front._future(front._submit(PWRITEV, fd, buffers, offset, flags))
+    return front._future(front._submit.start(PWRITEV, fd, buffers, offset, flags))
 
 
 def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> Deferred[int]:
@@ -288,7 +288,7 @@ def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> Deferre
     may be short, or the error BlockingIOError. Cancelled while it waits for room, it ends with what went.
     """
     front = current()
-    return front._future(front._submit(SENDFILE, out_fd, in_fd, offset, count))
+    return front._future(front._submit.start(SENDFILE, out_fd, in_fd, offset, count))
 
 
 def copy_file_range(
@@ -300,7 +300,7 @@ def copy_file_range(
     the file systems cannot (copy_file_range(2)).
     """
     front = current()
-    return front._future(front._submit(COPY_FILE_RANGE, src, dst, count, offset_src, offset_dst))
+    return front._future(front._submit.start(COPY_FILE_RANGE, src, dst, count, offset_src, offset_dst))
 
 
 def splice(
@@ -312,7 +312,7 @@ def splice(
     room, it moves nothing.
     """
     front = current()
-    return front._future(front._submit(SPLICE, src, dst, count, offset_src, offset_dst, flags))
+    return front._future(front._submit.start(SPLICE, src, dst, count, offset_src, offset_dst, flags))
 
 
 def tee(src: int, dst: int, count: int, flags: int = 0) -> Deferred[int]:
@@ -321,13 +321,13 @@ def tee(src: int, dst: int, count: int, flags: int = 0) -> Deferred[int]:
     *flags* are ``SPLICE_F_*`` (tee(2)). Cancelled while it waits for data or for room, it does nothing.
     """
     front = current()
-    return front._future(front._submit(TEE, src, dst, count, flags))
+    return front._future(front._submit.start(TEE, src, dst, count, flags))
 
 
 def readahead(fd: int, offset: int, count: int) -> Deferred[None]:
     """Read *count* bytes from *offset* on into the page cache, whole pages; the position stays (readahead(2))."""
     front = current()
-    return front._future(front._submit(READAHEAD, fd, offset, count))
+    return front._future(front._submit.start(READAHEAD, fd, offset, count))
 
 
 def posix_fadvise(fd: int, offset: int, length: int, advice: int) -> Deferred[None]:
@@ -336,7 +336,7 @@ def posix_fadvise(fd: int, offset: int, length: int, advice: int) -> Deferred[No
     *advice* is one of ``os.POSIX_FADV_*``.
     """
     front = current()
-    return front._future(front._submit(POSIX_FADVISE, fd, offset, length, advice))
+    return front._future(front._submit.start(POSIX_FADVISE, fd, offset, length, advice))
 
 
 def fallocate(fd: int, mode: int, offset: int, length: int) -> Deferred[None]:
@@ -346,13 +346,13 @@ def fallocate(fd: int, mode: int, offset: int, length: int) -> Deferred[None]:
     (fallocate(2)). Not every file system can: expect OSError with EOPNOTSUPP.
     """
     front = current()
-    return front._future(front._submit(FALLOCATE, fd, mode, offset, length))
+    return front._future(front._submit.start(FALLOCATE, fd, mode, offset, length))
 
 
 def ftruncate(fd: int, length: int) -> Deferred[None]:
     """Cut the file to *length* bytes, or extend it with zeros."""
     front = current()
-    return front._future(front._submit(FTRUNCATE, fd, length))
+    return front._future(front._submit.start(FTRUNCATE, fd, length))
 
 
 @overload
@@ -366,7 +366,7 @@ def fcntl(fd: int, cmd: int, arg: int | ReadableBuffer = 0) -> Deferred[Any]:
     command that waits, such as F_SETLKW, occupies a worker and cannot be cancelled: see `lockf`.
     """
     front = current()
-    return front._future(front._submit(FCNTL, fd, cmd, arg))
+    return front._future(front._submit.start(FCNTL, fd, cmd, arg))
 
 
 @overload
@@ -380,7 +380,7 @@ def ioctl(fd: int, request: int, arg: int | ReadableBuffer = 0) -> Deferred[Any]
     driver gets memory of at least the size that *request* encodes, whatever *arg* has.
     """
     front = current()
-    return front._future(front._submit(IOCTL, fd, request, arg))
+    return front._future(front._submit.start(IOCTL, fd, request, arg))
 
 
 def fiemap(
@@ -393,19 +393,19 @@ def fiemap(
     has no extents.
     """
     front = current()
-    return front._future(front._submit(FIEMAP, fd, start, length, flags, count))
+    return front._future(front._submit.start(FIEMAP, fd, start, length, flags, count))
 
 
 def fchmod(fd: int, mode: int) -> Deferred[None]:
     """Change the permission bits of an open file."""
     front = current()
-    return front._future(front._submit(FCHMOD, fd, mode))
+    return front._future(front._submit.start(FCHMOD, fd, mode))
 
 
 def fchown(fd: int, uid: int, gid: int) -> Deferred[None]:
     """Change owner and group of an open file; -1 leaves one as it is."""
     front = current()
-    return front._future(front._submit(FCHOWN, fd, uid, gid))
+    return front._future(front._submit.start(FCHOWN, fd, uid, gid))
 
 
 def fsync(fd: int) -> Deferred[None]:
@@ -414,19 +414,19 @@ def fsync(fd: int) -> Deferred[None]:
     An error is reported once per open file: do not try again and believe (fsync(2)).
     """
     front = current()
-    return front._future(front._submit(FSYNC, fd))
+    return front._future(front._submit.start(FSYNC, fd))
 
 
 def fdatasync(fd: int) -> Deferred[None]:
     """Force a file's data to the disk, and of its metadata what reading it back needs."""
     front = current()
-    return front._future(front._submit(FDATASYNC, fd))
+    return front._future(front._submit.start(FDATASYNC, fd))
 
 
 def syncfs(fd: int) -> Deferred[None]:
     """Force everything of the file system that the descriptor is on to the disk (syncfs(2))."""
     front = current()
-    return front._future(front._submit(SYNCFS, fd))
+    return front._future(front._submit.start(SYNCFS, fd))
 
 
 def sync_file_range(fd: int, offset: int, count: int, flags: int) -> Deferred[None]:
@@ -436,13 +436,13 @@ def sync_file_range(fd: int, offset: int, count: int, flags: int) -> Deferred[No
     (sync_file_range(2)).
     """
     front = current()
-    return front._future(front._submit(SYNC_FILE_RANGE, fd, offset, count, flags))
+    return front._future(front._submit.start(SYNC_FILE_RANGE, fd, offset, count, flags))
 
 
 def sync() -> Deferred[None]:
     """Force everything of all file systems to the disk."""
     front = current()
-    return front._future(front._submit(SYNC))
+    return front._future(front._submit.start(SYNC))
 
 
 def flock(fd: int, operation: int) -> Deferred[None]:
@@ -453,7 +453,7 @@ def flock(fd: int, operation: int) -> Deferred[None]:
     given back, and with it one that it replaced. Unlocking always runs.
     """
     front = current()
-    return front._future(front._submit(FLOCK, fd, operation))
+    return front._future(front._submit.start(FLOCK, fd, operation))
 
 
 def lockf(fd: int, cmd: int, len: int = 0, start: int = 0, whence: int = 0) -> Deferred[None]:
@@ -463,7 +463,7 @@ def lockf(fd: int, cmd: int, len: int = 0, start: int = 0, whence: int = 0) -> D
     process loses these locks when it closes any descriptor of the file: prefer `ofd_lock`.
     """
     front = current()
-    return front._future(front._submit(LOCKF, fd, cmd, len, start, whence))
+    return front._future(front._submit.start(LOCKF, fd, cmd, len, start, whence))
 
 
 def ofd_lock(fd: int, operation: int, length: int = 0, start: int = 0, whence: int = 0) -> Deferred[None]:
@@ -473,7 +473,7 @@ def ofd_lock(fd: int, operation: int, length: int = 0, start: int = 0, whence: i
     waits as `flock` does.
     """
     front = current()
-    return front._future(front._submit(OFD_LOCK, fd, operation, length, start, whence))
+    return front._future(front._submit.start(OFD_LOCK, fd, operation, length, start, whence))
 
 
 def stat(
@@ -481,19 +481,19 @@ def stat(
 ) -> Deferred[os.stat_result]:
     """Return the status of a file, equal field by field to what `os.stat` returns."""
     front = current()
-    return front._future(front._submit(STAT, path, dir_fd, follow_symlinks))
+    return front._future(front._submit.start(STAT, path, dir_fd, follow_symlinks))
 
 
 def lstat(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Deferred[os.stat_result]:
     """Return the status of a file without following a symlink."""
     front = current()
-    return front._future(front._submit(LSTAT, path, dir_fd))
+    return front._future(front._submit.start(LSTAT, path, dir_fd))
 
 
 def fstat(fd: int) -> Deferred[os.stat_result]:
     """Return the status of an open file."""
     front = current()
-    return front._future(front._submit(FSTAT, fd))
+    return front._future(front._submit.start(FSTAT, fd))
 
 
 def statx(
@@ -510,13 +510,13 @@ def statx(
     ``anyaio.AT_STATX_*`` and AT_NO_AUTOMOUNT.
     """
     front = current()
-    return front._future(front._submit(STATX, path, mask, flags, dir_fd, follow_symlinks))
+    return front._future(front._submit.start(STATX, path, mask, flags, dir_fd, follow_symlinks))
 
 
 def statvfs(path: StrOrBytesPath | int, *, dir_fd: int | None = None) -> Deferred[os.statvfs_result]:
     """Return what `os.statvfs` does of the file system that *path* is on. It needs no permission to read *path*."""
     front = current()
-    return front._future(front._submit(STATVFS, path, dir_fd))
+    return front._future(front._submit.start(STATVFS, path, dir_fd))
 
 
 def access(
@@ -532,7 +532,7 @@ def access(
     *mode* is F_OK, or a sum of R_OK, W_OK and X_OK. It is False for whatever the reason may be.
     """
     front = current()
-    return front._future(front._submit(ACCESS, path, mode, dir_fd, effective_ids, follow_symlinks))
+    return front._future(front._submit.start(ACCESS, path, mode, dir_fd, effective_ids, follow_symlinks))
 
 
 def utime(
@@ -549,7 +549,7 @@ def utime(
     and ``anyaio.UTIME_OMIT`` leaves it as it is (utimensat(2)).
     """
     front = current()
-    return front._future(front._submit(UTIME, path, times, ns, dir_fd, follow_symlinks))
+    return front._future(front._submit.start(UTIME, path, times, ns, dir_fd, follow_symlinks))
 
 
 def chmod(
@@ -560,7 +560,7 @@ def chmod(
     Without *follow_symlinks* a symlink is an OSError with EOPNOTSUPP: on Linux it has none of its own.
     """
     front = current()
-    return front._future(front._submit(CHMOD, path, mode, dir_fd, follow_symlinks))
+    return front._future(front._submit.start(CHMOD, path, mode, dir_fd, follow_symlinks))
 
 
 def chown(
@@ -568,19 +568,19 @@ def chown(
 ) -> Deferred[None]:
     """Change owner and group; -1 leaves one as it is."""
     front = current()
-    return front._future(front._submit(CHOWN, path, uid, gid, dir_fd, follow_symlinks))
+    return front._future(front._submit.start(CHOWN, path, uid, gid, dir_fd, follow_symlinks))
 
 
 def lchown(path: StrOrBytesPath, uid: int, gid: int, *, dir_fd: int | None = None) -> Deferred[None]:
     """Change owner and group without following a symlink; -1 leaves one as it is."""
     front = current()
-    return front._future(front._submit(LCHOWN, path, uid, gid, dir_fd))
+    return front._future(front._submit.start(LCHOWN, path, uid, gid, dir_fd))
 
 
 def truncate(path: StrOrBytesPath | int, length: int, *, dir_fd: int | None = None) -> Deferred[None]:
     """Cut the file to *length* bytes, or extend it with zeros."""
     front = current()
-    return front._future(front._submit(TRUNCATE, path, length, dir_fd))
+    return front._future(front._submit.start(TRUNCATE, path, length, dir_fd))
 
 
 def getxattr(
@@ -588,7 +588,7 @@ def getxattr(
 ) -> Deferred[bytes]:
     """Return the value of an extended attribute; OSError with ENODATA if there is none of that name."""
     front = current()
-    return front._future(front._submit(GETXATTR, path, attribute, follow_symlinks, dir_fd))
+    return front._future(front._submit.start(GETXATTR, path, attribute, follow_symlinks, dir_fd))
 
 
 def listxattr(
@@ -596,7 +596,7 @@ def listxattr(
 ) -> Deferred[list[str]]:
     """Return the names of the extended attributes; of the current directory if *path* is None."""
     front = current()
-    return front._future(front._submit(LISTXATTR, path, follow_symlinks, dir_fd))
+    return front._future(front._submit.start(LISTXATTR, path, follow_symlinks, dir_fd))
 
 
 def setxattr(
@@ -610,7 +610,7 @@ def setxattr(
 ) -> Deferred[None]:
     """Set an extended attribute; *flags* are ``os.XATTR_CREATE`` or ``os.XATTR_REPLACE``."""
     front = current()
-    return front._future(front._submit(SETXATTR, path, attribute, value, flags, follow_symlinks, dir_fd))
+    return front._future(front._submit.start(SETXATTR, path, attribute, value, flags, follow_symlinks, dir_fd))
 
 
 def removexattr(
@@ -618,7 +618,7 @@ def removexattr(
 ) -> Deferred[None]:
     """Remove an extended attribute; OSError with ENODATA if there is none of that name."""
     front = current()
-    return front._future(front._submit(REMOVEXATTR, path, attribute, follow_symlinks, dir_fd))
+    return front._future(front._submit.start(REMOVEXATTR, path, attribute, follow_symlinks, dir_fd))
 
 
 @overload
@@ -631,7 +631,7 @@ def listdir(path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None) -> D
     A descriptor (O_PATH too) is opened anew, so that two readers of one do not take each other's entries.
     """
     front = current()
-    return front._future(front._submit(LISTDIR, path, dir_fd))
+    return front._future(front._submit.start(LISTDIR, path, dir_fd))
 
 
 @overload
@@ -671,31 +671,31 @@ def scandir(
     can answer; without, such a question is a RuntimeError.
     """
     front = current()
-    return front._future(front._submit(SCANDIR, path, order, stat, follow_symlinks, resolve, dir_fd))
+    return front._future(front._submit.start(SCANDIR, path, order, stat, follow_symlinks, resolve, dir_fd))
 
 
 def readlink(path: AnyPath[AnyStr], *, dir_fd: int | None = None) -> Deferred[AnyStr]:
     """Return what a symlink points to."""
     front = current()
-    return front._future(front._submit(READLINK, path, dir_fd))
+    return front._future(front._submit.start(READLINK, path, dir_fd))
 
 
 def unlink(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Deferred[None]:
     """Remove a name that is not a directory's."""
     front = current()
-    return front._future(front._submit(UNLINK, path, dir_fd))
+    return front._future(front._submit.start(UNLINK, path, dir_fd))
 
 
 def mkdir(path: StrOrBytesPath, mode: int = 0o777, *, dir_fd: int | None = None) -> Deferred[None]:
     """Make a directory; the umask applies to *mode*."""
     front = current()
-    return front._future(front._submit(MKDIR, path, mode, dir_fd))
+    return front._future(front._submit.start(MKDIR, path, mode, dir_fd))
 
 
 def rmdir(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Deferred[None]:
     """Remove an empty directory."""
     front = current()
-    return front._future(front._submit(RMDIR, path, dir_fd))
+    return front._future(front._submit.start(RMDIR, path, dir_fd))
 
 
 def rename(
@@ -712,7 +712,7 @@ def rename(
     where the file system does not know them.
     """
     front = current()
-    return front._future(front._submit(RENAME, src, dst, src_dir_fd, dst_dir_fd, flags))
+    return front._future(front._submit.start(RENAME, src, dst, src_dir_fd, dst_dir_fd, flags))
 
 
 def realpath(filename: AnyPath[AnyStr], *, strict: bool = True, dir_fd: int | None = None) -> Deferred[AnyStr]:
@@ -722,13 +722,13 @@ def realpath(filename: AnyPath[AnyStr], *, strict: bool = True, dir_fd: int | No
     not exist stays as it is written. A relative path starts at *dir_fd*, wherever that directory is now.
     """
     front = current()
-    return front._future(front._submit(REALPATH, filename, strict, dir_fd))
+    return front._future(front._submit.start(REALPATH, filename, strict, dir_fd))
 
 
 def remove(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Deferred[None]:
     """Remove a name that is not a directory's: `unlink`."""
     front = current()
-    return front._future(front._submit(REMOVE, path, dir_fd))
+    return front._future(front._submit.start(REMOVE, path, dir_fd))
 
 
 def makedirs(
@@ -739,19 +739,19 @@ def makedirs(
     As with `os.makedirs`, *mode* is the last one's; *exist_ok* lets it be there already.
     """
     front = current()
-    return front._future(front._submit(MAKEDIRS, name, mode, exist_ok, dir_fd))
+    return front._future(front._submit.start(MAKEDIRS, name, mode, exist_ok, dir_fd))
 
 
 def mknod(path: StrOrBytesPath, mode: int = 0o600, device: int = 0, *, dir_fd: int | None = None) -> Deferred[None]:
     """Make a file, FIFO, socket or device, by the S_IF bits of *mode*; the umask applies to the others."""
     front = current()
-    return front._future(front._submit(MKNOD, path, mode, device, dir_fd))
+    return front._future(front._submit.start(MKNOD, path, mode, device, dir_fd))
 
 
 def mkfifo(path: StrOrBytesPath, mode: int = 0o666, *, dir_fd: int | None = None) -> Deferred[None]:
     """Make a FIFO; the umask applies to *mode*."""
     front = current()
-    return front._future(front._submit(MKFIFO, path, mode, dir_fd))
+    return front._future(front._submit.start(MKFIFO, path, mode, dir_fd))
 
 
 def link(
@@ -764,7 +764,7 @@ def link(
 ) -> Deferred[None]:
     """Make another name, *dst*, of the file *src*; of a symlink itself, unless *follow_symlinks*."""
     front = current()
-    return front._future(front._submit(LINK, src, dst, src_dir_fd, dst_dir_fd, follow_symlinks))
+    return front._future(front._submit.start(LINK, src, dst, src_dir_fd, dst_dir_fd, follow_symlinks))
 
 
 def symlink(
@@ -775,7 +775,7 @@ def symlink(
     *target_is_directory* is for Windows, as in `os.symlink`.
     """
     front = current()
-    return front._future(front._submit(SYMLINK, src, dst, target_is_directory, dir_fd))
+    return front._future(front._submit.start(SYMLINK, src, dst, target_is_directory, dir_fd))
 
 
 def replace(
@@ -783,7 +783,7 @@ def replace(
 ) -> Deferred[None]:
     """Rename *src* to *dst*, which is replaced if it exists: as `rename` does here."""
     front = current()
-    return front._future(front._submit(REPLACE, src, dst, src_dir_fd, dst_dir_fd))
+    return front._future(front._submit.start(REPLACE, src, dst, src_dir_fd, dst_dir_fd))
 
 
 def pathsync(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Deferred[None]:
@@ -792,7 +792,7 @@ def pathsync(path: StrOrBytesPath, *, dir_fd: int | None = None) -> Deferred[Non
     OSError with EINVAL where the file system cannot, as in /proc.
     """
     front = current()
-    return front._future(front._submit(PATHSYNC, path, dir_fd))
+    return front._future(front._submit.start(PATHSYNC, path, dir_fd))
 
 
 def read_bytes(
@@ -804,7 +804,7 @@ def read_bytes(
     the end; OSError with EINVAL if that is before the beginning.
     """
     front = current()
-    return front._future(front._submit(READ_BYTES, path, offset, length, dir_fd))
+    return front._future(front._submit.start(READ_BYTES, path, offset, length, dir_fd))
 
 
 def write_bytes(path: StrOrBytesPath, data: ReadableBuffer, *, dir_fd: int | None = None) -> Deferred[int]:
@@ -814,7 +814,7 @@ def write_bytes(path: StrOrBytesPath, data: ReadableBuffer, *, dir_fd: int | Non
     resized, and should not be changed, until the request is done.
     """
     front = current()
-    return front._future(front._submit(WRITE_BYTES, path, data, dir_fd))
+    return front._future(front._submit.start(WRITE_BYTES, path, data, dir_fd))
 
 
 def msync(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, flags: int = MS_SYNC) -> Deferred[None]:
@@ -823,7 +823,7 @@ def msync(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, fl
     *flags* are ``anyaio.MS_*`` (msync(2)). A negative *offset* counts from the end.
     """
     front = current()
-    return front._future(front._submit(MSYNC, buffer, offset, length, flags))
+    return front._future(front._submit.start(MSYNC, buffer, offset, length, flags))
 
 
 def mtouch(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, flags: int = 0) -> Deferred[None]:
@@ -833,19 +833,19 @@ def mtouch(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, f
     end of a file that was truncated, is an OSError with EFAULT, not a SIGBUS. MT_MODIFY needs Linux 5.14 (madvise(2)).
     """
     front = current()
-    return front._future(front._submit(MTOUCH, buffer, offset, length, flags))
+    return front._future(front._submit.start(MTOUCH, buffer, offset, length, flags))
 
 
 def mlock(buffer: ReadableBuffer, offset: int = 0, length: int | None = None) -> Deferred[None]:
     """Read the pages of a range and keep them in memory, until `anyaio.munlock` or the end of the mapping."""
     front = current()
-    return front._future(front._submit(MLOCK, buffer, offset, length))
+    return front._future(front._submit.start(MLOCK, buffer, offset, length))
 
 
 def mlockall(flags: int) -> Deferred[None]:
     """Keep all pages of the process in memory; *flags* are ``anyaio.MCL_*`` (mlockall(2))."""
     front = current()
-    return front._future(front._submit(MLOCKALL, flags))
+    return front._future(front._submit.start(MLOCKALL, flags))
 
 
 def split_dir(

@@ -6,8 +6,9 @@
 
 static const struct {
     const char *name, *shape, *parameters;
+    Py_ssize_t count;
 } table[OP_COUNT] = {
-#define OPS_ROW(NUMBER, name, request_class, shape, result, parameters) { #name, shape, parameters },
+#define OPS_ROW(NUMBER, name, request_class, shape, result, parameters) { #name, shape, parameters, sizeof shape - 1 },
     OPS(OPS_ROW)
 #undef OPS_ROW
 };
@@ -182,9 +183,9 @@ convert_arguments(struct request_object *object, struct request *request, PyObje
     struct reader reader = { .object = object, .request = request, .op = (enum op)request->op };
     const char *shape = table[request->op].shape;
 
-    if ((size_t)count != strlen(shape)) {
-        PyErr_Format(PyExc_TypeError, "%s takes %zu arguments, not %zd", table[request->op].name, strlen(shape),
-                     count);
+    if (count != table[request->op].count) {
+        PyErr_Format(PyExc_TypeError, "%s takes %zd arguments, not %zd", table[request->op].name,
+                     table[request->op].count, count);
         return -1;
     }
     for (; reader.at < count; reader.at++)

@@ -10,6 +10,10 @@ take_int64(struct reader *reader, PyObject *argument, int64_t min, int64_t max, 
     PyObject *number;
     int overflow;
 
+    if (PyLong_CheckExact(argument)) {
+        *value = PyLong_AsLongLongAndOverflow(argument, &overflow);
+        return overflow != 0 || *value < min || *value > max ? convert_out_of_range(reader) : 0;
+    }
     if (!PyIndex_Check(argument)) {
         if (reader->op == OP_OPEN && PyUnicode_Check(argument)) {
             PyErr_Format(PyExc_TypeError,

@@ -23,7 +23,7 @@ let_go(struct engine *engine)
     struct request *request = object->request, *freed = NULL;
     enum status status = request->request_class >= CLASS_CHANGE ? STATUS_UNKNOWN : STATUS_ABANDONED;
 
-    switch (pool_release(engine->anchor->pool, request)) {
+    switch (object->parked && lane_leave(object) ? CANCEL_TAKEN_BACK : pool_release(engine->anchor->pool, request)) {
     case CANCEL_TAKEN_BACK:
         freed = request;
         status = STATUS_NEVER_RAN;
@@ -72,6 +72,7 @@ shut(struct engine *engine, bool told)
     if (engine->closed)
         return;
     engine->closed = true;
+    Py_CLEAR(engine->spare);
     if (anchor_inherited(engine->anchor)) {
         notifier_close_copy(engine->notifier);
         return; /* all else is the parent's, and its locks may be held */
@@ -138,6 +139,7 @@ engine_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     engine->closed = true; /* until it has something to close */
     engine->pool = (struct pool_object *)Py_NewRef(pool);
     engine->max_poll_time = 0.005;
+    engine->budget = (struct budget){ .reqs = 256, .bytes = 4 * 1024 * 1024, .time = 0.0005 };
     if ((engine->anchor = anchor_new(engine, state, engine->pool->pool)) == NULL) {
         Py_DECREF(engine);
         return PyErr_NoMemory();
@@ -179,6 +181,7 @@ engine_clear(struct engine *self)
     Py_CLEAR(self->on_error);
     Py_CLEAR(self->on_room);
     Py_CLEAR(self->on_busy);
+    Py_CLEAR(self->spare);
     PyErr_Restore(type, value, traceback);
     return 0;
 }

@@ -18,7 +18,8 @@ count_states(struct engine *engine, size_t counts[4])
     if (engine->closed || anchor_inherited(engine->anchor))
         return;
     for (const struct request_object *object = engine->flying; object != NULL; object = object->next)
-        counts[pool_state(engine->anchor->pool, object->request)]++;
+        if (!object->parked)
+            counts[pool_state(engine->anchor->pool, object->request)]++;
 }
 
 static PyObject *
@@ -65,10 +66,12 @@ engine_stats(struct engine *self, PyObject *Py_UNUSED(ignored))
     count_states(self, states);
     if (!anchor_inherited(self->anchor))
         pool_get(self->anchor->pool, NULL, &counts);
-    return Py_BuildValue("{sNsnsnsns{sKsi}sd}", "requests", requests, "queued", (Py_ssize_t)states[REQUEST_QUEUED],
-                         "running", (Py_ssize_t)states[REQUEST_RUNNING], "finished",
-                         (Py_ssize_t)states[REQUEST_FINISHED], "lanes", "pool", (unsigned long long)total, "inline", 0,
-                         "longest_wait", (double)counts.longest_wait * 1e-9);
+    return Py_BuildValue(
+        "{sNsnsnsnsns{sKsK}sKsKsd}", "requests", requests, "parked", (Py_ssize_t)self->parked.count, "queued",
+        (Py_ssize_t)states[REQUEST_QUEUED], "running", (Py_ssize_t)states[REQUEST_RUNNING], "finished",
+        (Py_ssize_t)states[REQUEST_FINISHED], "lanes", "inline", (unsigned long long)self->inlined, "pool",
+        (unsigned long long)(total - self->inlined - self->parked.count), "parkings", (unsigned long long)self->parkings,
+        "slow_inline", (unsigned long long)self->slow_inline, "longest_wait", (double)counts.longest_wait * 1e-9);
 }
 
 static PyObject *
@@ -130,24 +133,30 @@ set_limit(struct engine *self, PyObject *value, void *closure)
     return PyErr_Occurred() ? -1 : 0;
 }
 
-static PyObject *
-get_max_poll_time(struct engine *self, void *Py_UNUSED(closure))
+static double *
+seconds_of(struct engine *self, void *closure)
 {
-    return PyFloat_FromDouble(self->max_poll_time);
+    return (double *)((char *)self + (size_t)closure);
+}
+
+static PyObject *
+get_seconds(struct engine *self, void *closure)
+{
+    return PyFloat_FromDouble(*seconds_of(self, closure));
 }
 
 static int
-set_max_poll_time(struct engine *self, PyObject *value, void *Py_UNUSED(closure))
+set_seconds(struct engine *self, PyObject *value, void *closure)
 {
     double seconds = value == NULL ? 0 : PyFloat_AsDouble(value);
 
     if (value == NULL || (seconds == -1.0 && PyErr_Occurred()))
         return value == NULL ? (PyErr_SetString(PyExc_TypeError, "cannot be deleted"), -1) : -1;
     if (!(seconds >= 0)) {
-        PyErr_Format(PyExc_ValueError, "max_poll_time must be at least 0 seconds, not %R", value);
+        PyErr_Format(PyExc_ValueError, "a limit of time must be at least 0 seconds, not %R", value);
         return -1;
     }
-    self->max_poll_time = seconds > 1e9 ? 1e9 : seconds;
+    *seconds_of(self, closure) = seconds > 1e9 ? 1e9 : seconds;
     return 0;
 }
 
@@ -167,7 +176,12 @@ PyGetSetDef engine_settings[] = {
     { "max_outstanding", (getter)get_limit, (setter)set_limit, "Requests after which it is full; 0 is no limit.",
       AT(max_outstanding) },
     { "max_poll_reqs", (getter)get_limit, (setter)set_limit, "Results a poll hands over at most.", AT(max_poll_reqs) },
-    { "max_poll_time", (getter)get_max_poll_time, (setter)set_max_poll_time, "Seconds a poll works for at most.",
-      NULL },
+    { "max_poll_time", (getter)get_seconds, (setter)set_seconds, "Seconds a poll works for at most.",
+      AT(max_poll_time) },
+    { "max_inline_reqs", (getter)get_limit, (setter)set_limit,
+      "Requests the inline lane tries between two polls; what comes then is parked. 0: it tries none.", AT(budget.reqs) },
+    { "max_inline_bytes", (getter)get_limit, (setter)set_limit, "Bytes it reads between two polls.", AT(budget.bytes) },
+    { "max_inline_time", (getter)get_seconds, (setter)set_seconds, "Seconds it works for between two polls.",
+      AT(budget.time) },
     { 0 },
 };

@@ -124,6 +124,7 @@ module_exec(PyObject *module)
         || add_type(module, &engine_spec, NULL, &state->engine_type) < 0
         || add_type(module, &submitter_spec, NULL, &state->submitter_type) < 0
         || add_type(module, &request_spec, request, &state->request_type) < 0
+        || add_type(module, &route_spec, NULL, &state->route_type) < 0
         || add_type(module, &direntry_spec, direntry, &state->direntry_type) < 0)
         goto fail;
     if (PyModule_AddStringConstant(module, "FINGERPRINT", OPS_FINGERPRINT) < 0)
@@ -144,6 +145,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
     Py_VISIT(state->engine_type);
     Py_VISIT(state->submitter_type);
     Py_VISIT(state->request_type);
+    Py_VISIT(state->route_type);
     Py_VISIT(state->direntry_type);
     Py_VISIT(state->stat_result);
     Py_VISIT(state->statvfs_result);
@@ -165,6 +167,7 @@ module_clear(PyObject *module)
     Py_CLEAR(state->engine_type);
     Py_CLEAR(state->submitter_type);
     Py_CLEAR(state->request_type);
+    Py_CLEAR(state->route_type);
     Py_CLEAR(state->direntry_type);
     Py_CLEAR(state->stat_result);
     Py_CLEAR(state->statvfs_result);

@@ -12,7 +12,7 @@
 #include "request.h"
 
 struct state {
-    PyTypeObject *pool_type, *engine_type, *submitter_type, *request_type, *direntry_type;
+    PyTypeObject *pool_type, *engine_type, *submitter_type, *request_type, *route_type, *direntry_type;
     PyTypeObject *stat_result, *statvfs_result; /* of os */
     PyObject *statx, *extent;  /* anyaio._results' */
     PyObject *member_done;     /* the name of a group's method */
@@ -26,6 +26,7 @@ struct pool_object {
     PyObject_HEAD
     struct pool *pool;
     unsigned generation;
+    bool held; /* max_parallel is 0, which holds everything: the inline lane too */
 };
 
 /* What requests keep of their engine: not the engine, which would never go while one of them is under way. The GIL
@@ -37,6 +38,12 @@ struct anchor {
     struct pool *pool;     /* counted */
     unsigned long thread;
     unsigned generation;
+};
+
+/* What the inline lane may do, or has done, between two polls. */
+struct budget {
+    Py_ssize_t reqs, bytes;
+    double time; /* seconds */
 };
 
 struct engine {
@@ -51,13 +58,21 @@ struct engine {
     Py_ssize_t nreqs;
     Py_ssize_t max_poll_reqs, max_outstanding; /* 0: no limit */
     double max_poll_time;
+    struct request_object *spare;  /* was a request that the inline lane has answered; NULL without one */
+    struct budget budget, spent;
+    struct queue parked;           /* over the budget: the next poll runs them. While there are any, the notifier is readable */
+    size_t unparkings;             /* how many of those this poll may still run */
     uint64_t submitted[OP_COUNT];
+    uint64_t inlined, parkings, slow_inline;
+    uint64_t inline_end;           /* when the last inline call had ended, CLOCK_MONOTONIC ns */
+    long sleeps;                   /* how often the thread had slept before the inline calls of this moment */
     PyObject *weak_references;
 };
 
 struct options {
     double patience; /* seconds; negative: for ever */
     int8_t priority;
+    bool pool_only;  /* lane="pool" */
 };
 
 struct submitter {
@@ -87,6 +102,7 @@ struct request_object {
     int8_t priority;
     uint8_t status;    /* enum status */
     bool done : 1;
+    bool parked : 1;   /* in its engine's list of these */
     bool failed : 1;   /* `value` is an exception */
     bool building : 1; /* `value` is being made */
     bool disposed : 1; /* nobody took the descriptor: it was closed */
@@ -136,10 +152,28 @@ engine_full(const struct engine *engine)
     return engine->max_outstanding > 0 && engine->nreqs >= engine->max_outstanding;
 }
 
+/* lane.c: the inline lane */
+bool lane_serves(const struct engine *engine, struct options options, enum op op);
+bool lane_has_room(const struct engine *engine);
+bool lane_try(struct request_object *object); /* the request's result is there; bytes are `value` already */
+void lane_park(struct request_object *object);
+bool lane_leave(struct request_object *object); /* no longer parked: true if it will not run, else it is the pool's */
+struct request_object *lane_next(struct engine *engine); /* one that was parked, and may be tried now; or NULL */
+void lane_refill(struct engine *engine);
+
 /* submit.c */
 extern PyType_Spec submitter_spec;
+extern const struct options submit_defaults;
+struct anchor *submitter_anchor(PyObject *object); /* its engine's, if it is a submitter with nothing of its own */
+
+/* The result, if the inline lane has it at once, whichever loop of this thread asks. NULL, and maybe an exception: without
+ * one nothing has happened, and it is to be submitted as ever. `arguments` begin with the operation's number. */
+PyObject *submit_at_once(struct engine *engine, struct options options, PyObject *const *arguments, Py_ssize_t count);
 PyObject *engine_queue(struct engine *self, PyObject *const *arguments, Py_ssize_t count);
 PyObject *engine_submitter(struct engine *self, PyObject *arguments, PyObject *keywords);
+
+/* route.c */
+extern PyType_Spec route_spec;
 
 /* engine_settings.c */
 extern PyGetSetDef engine_settings[];

@@ -113,6 +113,14 @@ notifier_push(struct notifier *notifier, struct request *request)
 }
 
 void
+notifier_wake(struct notifier *notifier)
+{
+    pthread_mutex_lock(&notifier->lock);
+    signal_fd(notifier);
+    pthread_mutex_unlock(&notifier->lock);
+}
+
+void
 notifier_ring(struct notifier *notifier)
 {
     pthread_mutex_lock(&notifier->lock);

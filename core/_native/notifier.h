@@ -26,6 +26,7 @@ void notifier_bury(struct request *request);
 void notifier_ring(struct notifier *notifier);
 
 /* For the engine's thread. */
+void notifier_wake(struct notifier *notifier);                        /* it has something to do of its own */
 void notifier_collect(struct notifier *notifier, struct queue *into); /* move what is finished there */
 bool notifier_rung(struct notifier *notifier);                        /* was it rung since the last call? */
 void notifier_clear(struct notifier *notifier); /* nothing waits any more: the descriptor is readable no longer */

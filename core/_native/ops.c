@@ -9,9 +9,11 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "inline.h"
 #include "listing.h"
 #include "ops_run.h"
 
@@ -48,24 +50,32 @@ static const struct {
 void
 ops_run(struct request *request)
 {
+    if (request->learn)
+        inline_learn(request); /* before a descriptor is closed */
     table[request->op].run(request);
 }
 
 struct request *
 request_new(enum op op)
 {
-    struct request *request = calloc(1, sizeof *request);
+    struct request *request = malloc(sizeof *request);
 
-    if (request == NULL)
-        return NULL;
-    request->op = (uint8_t)op;
-    request->request_class = (uint8_t)table[op].request_class;
-    request->fd[0] = request->fd[1] = -1;
+    if (request != NULL)
+        request_reset(request, op);
     return request;
 }
 
 void
-request_free(struct request *request)
+request_reset(struct request *request, enum op op)
+{
+    memset(request, 0, sizeof *request);
+    request->op = (uint8_t)op;
+    request->request_class = (uint8_t)table[op].request_class;
+    request->fd[0] = request->fd[1] = -1;
+}
+
+void
+request_empty(struct request *request)
 {
     enum request_result result = table[request->op].result;
 
@@ -78,6 +88,14 @@ request_free(struct request *request)
     free(request->path[0]);
     free(request->path[1]);
     free(request->iov);
+    request->out = request->iov = NULL;
+    request->path[0] = request->path[1] = NULL;
+}
+
+void
+request_free(struct request *request)
+{
+    request_empty(request);
     free(request);
 }
 

@@ -9,7 +9,7 @@ engine_unlist(struct engine *engine, struct request *request)
 {
     notifier_collect(engine->notifier, &engine->ready);
     queue_remove(&engine->ready, request);
-    if (engine->ready.count == 0)
+    if (engine->ready.count == 0 && engine->parked.count == 0)
         notifier_clear(engine->notifier);
     notifier_drop(request->notifier);
     request->notifier = NULL;
@@ -28,18 +28,12 @@ engine_free_orphans(void)
     }
 }
 
-/* Hand over one that was finished; was there anybody to have it? */
-static bool
-deliver(struct request *request)
+/* Hand it over, with its result. */
+static void
+hand_over(struct request_object *object)
 {
-    struct request_object *object = request->owner;
+    struct request *request = object->request;
 
-    notifier_drop(request->notifier);
-    request->notifier = NULL;
-    if (object == NULL) {
-        request_discard(request);
-        return false;
-    }
     /* Done first: to let go of the buffers may run anybody's code, which finds it so. */
     request_detach(object, request->interrupted ? STATUS_NEVER_RAN : STATUS_COMPLETED);
     if (request_result_of((enum op)request->op) == RESULT_CONTROL)
@@ -47,6 +41,38 @@ deliver(struct request *request)
     convert_unpin(request);
     request_tell(object);
     Py_DECREF(object);
+}
+
+/* One that was finished; was there anybody to have it? */
+static bool
+deliver(struct request *request)
+{
+    struct request_object *object = request->owner;
+
+    notifier_drop(request->notifier);
+    request->notifier = NULL;
+    if (object == NULL)
+        request_discard(request);
+    else
+        hand_over(object);
+    return object != NULL;
+}
+
+/* One that was parked: here, or else by a worker. Was it handed over? */
+static bool
+run_parked(struct engine *engine, struct request_object *object)
+{
+    struct request *request = object->request;
+    int error;
+
+    if (!lane_try(object)) {
+        if ((error = pool_submit(engine->anchor->pool, request)) == 0)
+            return false;
+        request->error = error; /* no worker can be started */
+    }
+    request->state = REQUEST_FINISHED;
+    request->notifier = NULL;
+    hand_over(object);
     return true;
 }
 
@@ -129,23 +155,26 @@ engine_poll(struct engine *self, PyObject *Py_UNUSED(ignored))
         until = clock_now() + (uint64_t)(self->max_poll_time * 1e9);
     engine_free_orphans();
     tell_start_failure(self);
+    lane_refill(self);
     if (notifier_rung(self->notifier) && (count = expire(self)) < 0)
         goto fail;
     /* A callback may shut it down, or fork: in the child all of this is the parent's. */
     while (!self->closed && !anchor_inherited(self->anchor)) {
         struct request *request;
+        struct request_object *parked;
         if (self->ready.count == 0)
             notifier_collect(self->notifier, &self->ready);
         request = queue_pop(&self->ready);
+        parked = request == NULL ? lane_next(self) : NULL;
         /* Before the last one's callback, so that the descriptor tells the truth inside it. */
         if (self->ready.count == 0) {
             notifier_collect(self->notifier, &self->ready);
-            if (self->ready.count == 0)
+            if (self->ready.count == 0 && self->parked.count == 0)
                 notifier_clear(self->notifier);
         }
-        if (request == NULL)
+        if (request == NULL && parked == NULL)
             break;
-        count += deliver(request);
+        count += request != NULL ? deliver(request) : run_parked(self, parked);
         if (PyErr_Occurred())
             goto fail;
         if (self->max_poll_reqs > 0 && count >= self->max_poll_reqs)

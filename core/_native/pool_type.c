@@ -14,6 +14,7 @@ new_pool(struct state *state, const struct pool_settings *settings, PyTypeObject
         return PyErr_NoMemory();
     }
     self->generation = pool_generation();
+    self->held = settings->max_parallel == 0;
     return (PyObject *)self;
 }
 
@@ -165,6 +166,7 @@ set_setting(struct pool_object *self, PyObject *value, void *closure)
         break;
     }
     pool_set(self->pool, &settings);
+    self->held = settings.max_parallel == 0;
     return 0;
 }
 

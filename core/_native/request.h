@@ -1,7 +1,7 @@
 /* A request, as the pool, the operations and the notifier know it. No Python here: a worker cannot touch it.
  *
- * It has one owner at a time: the submitter until it is queued, the pool while it is queued or running, the notifier
- * while it is finished, the engine when it was taken from there. The owner alone touches the fields, except those that
+ * It has one owner at a time: the submitter until it is queued, the engine while it is parked, the pool while it is
+ * queued or running, the notifier while it is finished, the engine when it was taken from there. The owner alone touches the fields, except those that
  * say which lock guards them.
  */
 #ifndef ANYAIO_REQUEST_H
@@ -60,6 +60,7 @@ struct request {
     struct worker *worker;       /* who runs it; guarded by the pool's lock */
     void *owner;                 /* the engine's object for it, NULL when abandoned; guarded by the pool's lock */
     void *pins;                  /* what holds the caller's buffers; only the engine may release it */
+    uint64_t mount;              /* STATX_MNT_ID_UNIQUE of its file, if the inline lane has asked; else 0 */
     uint64_t since;              /* CLOCK_MONOTONIC ns when it was queued, then when it was begun */
     uint8_t op;                  /* enum op */
     uint8_t request_class;       /* enum request_class */
@@ -73,6 +74,7 @@ struct request {
     bool set_aside;              /* the lock that it wants is another's: it is to be tried again */
     bool waits;                  /* it is among the pool's waiting locks; guarded by the pool's lock */
     bool waited;                 /* it has been there */
+    bool learn;                  /* the worker is to find out what its mount is */
     int error;                   /* errno of the failed call, or 0 */
 
     /* Arguments: the n-th of its kind in the operation's shape. */
@@ -91,6 +93,10 @@ struct request *request_new(enum op op);
 
 /* Free what it owns, its result included: an untaken descriptor is closed. `pins` must be released before. */
 void request_free(struct request *request);
+
+/* The same, but for the request itself, of which another operation's may be made. */
+void request_empty(struct request *request);
+void request_reset(struct request *request, enum op op);
 
 const char *request_name(enum op op);
 enum request_result request_result_of(enum op op);

@@ -49,7 +49,7 @@ take_back(struct request_object *object)
 
     if (object->done)
         return false;
-    switch (pool_cancel(object->anchor->pool, request)) {
+    switch (object->parked && lane_leave(object) ? CANCEL_TAKEN_BACK : pool_cancel(object->anchor->pool, request)) {
     case CANCEL_TAKEN_BACK:
         freed = request;
         break;
@@ -97,7 +97,7 @@ request_abandon(struct request_object *object)
     if (object->done)
         return;
     changes = request->request_class >= CLASS_CHANGE;
-    switch (pool_abandon(object->anchor->pool, request)) {
+    switch (object->parked && lane_leave(object) ? CANCEL_TAKEN_BACK : pool_abandon(object->anchor->pool, request)) {
     case CANCEL_TAKEN_BACK:
         freed = request;
         break;
@@ -368,6 +368,8 @@ state_name(const struct request_object *object)
 
     if (object->done)
         return "done";
+    if (object->parked)
+        return "parked";
     if (anchor_inherited(object->anchor))
         return "queued"; /* for ever: it is the parent's */
     return names[pool_state(object->anchor->pool, object->request)];

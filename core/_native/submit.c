@@ -6,18 +6,21 @@
 
 #include "ops.h"
 
-static const struct options default_options = { .patience = 5.0, .priority = 0 };
+const struct options submit_defaults = { .patience = 5.0, .priority = 0 };
 
 static struct request_object *
 new_object(struct engine *engine, struct options options, enum op op)
 {
     PyTypeObject *type = engine->anchor->state->request_type;
-    struct request_object *object = (struct request_object *)type->tp_alloc(type, 0);
+    struct request_object *object = engine->spare;
 
-    if (object == NULL)
-        return NULL;
-    object->anchor = engine->anchor;
-    object->anchor->references++;
+    engine->spare = NULL;
+    if (object == NULL) {
+        if ((object = (struct request_object *)type->tp_alloc(type, 0)) == NULL)
+            return NULL;
+        object->anchor = engine->anchor;
+        object->anchor->references++;
+    }
     object->op = (uint8_t)op;
     object->priority = options.priority;
     object->patience = (float)options.patience;
@@ -66,53 +69,181 @@ keep_callback(struct request_object *object, PyObject *callback)
     return object->context == NULL ? -1 : 0;
 }
 
-/* New reference. */
+/* It has ended before it was under way: the next poll hands it over. */
 static struct request_object *
-submit(struct engine *engine, struct options options, PyObject *number, PyObject *callback,
-       PyObject *const *arguments, Py_ssize_t count)
+finish(struct engine *engine, struct request_object *object)
 {
-    struct request_object *object = NULL;
-    struct request *request = NULL;
-    int overflow, error;
-    long op;
+    struct request *request = object->request;
 
-    if (engine_check_open(engine) < 0)
+    request->state = REQUEST_FINISHED;
+    enlist(engine, object);
+    notifier_hold(engine->notifier);
+    notifier_push(engine->notifier, request);
+    return told(engine, object);
+}
+
+/* Nobody has seen it. */
+static void
+drop_unsubmitted(struct request_object *object)
+{
+    struct request *request = object->request;
+
+    object->request = NULL;
+    if (request != NULL)
+        request_discard(request);
+    Py_DECREF(object);
+}
+
+/* Nobody has seen it: the next one is made of it. */
+static void
+spare(struct engine *engine, struct request_object *object)
+{
+    request_empty(object->request);
+    Py_CLEAR(object->paths);
+    object->two_paths = object->bytes = false;
+    if (engine->spare == NULL && !engine->closed)
+        engine->spare = object;
+    else
+        drop_unsubmitted(object);
+}
+
+/* What the inline lane has answered: the result itself, or its OSError raised. */
+static PyObject *
+take_answer(struct engine *engine, struct request_object *object)
+{
+    PyObject *result = object->value;
+
+    engine->submitted[object->op]++;
+    object->value = NULL;
+    if (result == NULL)
+        result = results_build(engine->anchor->state, object);
+    spare(engine, object);
+    return result;
+}
+
+/* The number of an operation, or -1 with an exception. */
+static int
+read_operation(PyObject *number)
+{
+    int overflow;
+    long op = PyLong_AsLongAndOverflow(number, &overflow);
+
+    if (op >= 0 && op < OP_COUNT)
+        return (int)op;
+    if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_ValueError, "there is no operation of this number");
+    return -1;
+}
+
+/* A request that is not under way yet. NULL: an exception. */
+static struct request_object *
+prepare(struct engine *engine, struct options options, enum op op, PyObject *callback, PyObject *const *arguments,
+        Py_ssize_t count)
+{
+    struct request_object *object = new_object(engine, options, op);
+
+    if (object == NULL)
         return NULL;
-    op = PyLong_AsLongAndOverflow(number, &overflow);
-    if (op == -1 && PyErr_Occurred())
-        return NULL;
-    if (op < 0 || op >= OP_COUNT)
-        return (void *)PyErr_Format(PyExc_ValueError, "there is no operation of this number");
-    if (check_callback((enum op)op, callback) < 0)
-        return NULL;
-    if ((object = new_object(engine, options, (enum op)op)) == NULL)
-        goto fail;
-    if ((request = request_new((enum op)op)) == NULL) {
+    if (object->request != NULL)
+        request_reset(object->request, op);
+    else if ((object->request = request_new(op)) == NULL) {
         PyErr_NoMemory();
         goto fail;
     }
-    if (convert_arguments(object, request, arguments, count) < 0)
-        goto fail;
-    if (keep_callback(object, callback) < 0)
+    if (convert_arguments(object, object->request, arguments, count) < 0 || keep_callback(object, callback) < 0)
         goto fail;
     /* Converting may have run code of the caller's: __fspath__, __index__, __buffer__. */
     if (engine_check_open(engine) < 0)
         goto fail;
-    request->priority = options.priority;
-    request->notifier = engine->notifier;
-    request->owner = object;
-    object->request = request;
-    if ((error = pool_submit(engine->anchor->pool, request)) != 0) {
-        object->request = NULL;
-        PyErr_Format(PyExc_RuntimeError, "no worker thread can be started: %s", strerror(error));
-        goto fail;
-    }
-    enlist(engine, object);
-    return told(engine, object);
+    object->request->priority = options.priority;
+    object->request->notifier = engine->notifier;
+    object->request->owner = object;
+    return object;
 fail:
-    if (request != NULL)
-        request_discard(request);
-    Py_XDECREF(object);
+    drop_unsubmitted(object);
+    return NULL;
+}
+
+/* Let the pool have it. New reference, or NULL with an exception: then it is gone. */
+static struct request_object *
+to_pool(struct engine *engine, struct request_object *object)
+{
+    int error = pool_submit(engine->anchor->pool, object->request);
+
+    if (error == 0) {
+        enlist(engine, object);
+        return told(engine, object);
+    }
+    PyErr_Format(PyExc_RuntimeError, "no worker thread can be started: %s", strerror(error));
+    drop_unsubmitted(object);
+    return NULL;
+}
+
+/* What the inline lane may give the caller at once; all else comes with a request. */
+enum at_once { EVERYTHING, RESULTS, NOTHING };
+
+/* Is it a result that nobody has to take? A descriptor is closed with its request, if nobody does. */
+static bool
+may_be_lost(const struct request *request)
+{
+    return request->error == 0 && request_result_of((enum op)request->op) != RESULT_FD;
+}
+
+/* New reference, to a result or to a request. */
+static PyObject *
+submit(struct engine *engine, struct options options, enum at_once at_once, PyObject *number, PyObject *callback,
+       PyObject *const *arguments, Py_ssize_t count)
+{
+    struct request_object *object;
+    int op;
+
+    if (engine_check_open(engine) < 0 || (op = read_operation(number)) < 0
+        || check_callback((enum op)op, callback) < 0)
+        return NULL;
+    if ((object = prepare(engine, options, (enum op)op, callback, arguments, count)) == NULL)
+        return NULL;
+    if (!lane_serves(engine, options, (enum op)op))
+        return (PyObject *)to_pool(engine, object);
+    if (!lane_has_room(engine)) {
+        lane_park(object);
+        enlist(engine, object);
+        return (PyObject *)told(engine, object);
+    }
+    if (!lane_try(object))
+        return (PyObject *)to_pool(engine, object);
+    if (at_once == EVERYTHING || (at_once == RESULTS && may_be_lost(object->request)))
+        return take_answer(engine, object);
+    return (PyObject *)finish(engine, object);
+}
+
+/* Nobody's code is run to have one of these as an argument. */
+static bool
+is_plain(PyObject *argument)
+{
+    return PyLong_Check(argument) || PyUnicode_CheckExact(argument) || PyBytes_CheckExact(argument) || argument == Py_None;
+}
+
+/* See native.h. */
+PyObject *
+submit_at_once(struct engine *engine, struct options options, PyObject *const *arguments, Py_ssize_t count)
+{
+    struct request_object *object;
+    int overflow;
+    long op = count == 0 ? -1 : PyLong_AsLongAndOverflow(arguments[0], &overflow);
+
+    if (op < 0 || op >= OP_COUNT || engine_full(engine) || !lane_serves(engine, options, (enum op)op)
+        || !lane_has_room(engine)) {
+        PyErr_Clear();
+        return NULL;
+    }
+    for (Py_ssize_t i = 1; i < count; i++)
+        if (!is_plain(arguments[i]))
+            return NULL;
+    if ((object = prepare(engine, options, (enum op)op, Py_None, arguments + 1, count - 1)) == NULL)
+        return NULL;
+    if (lane_try(object))
+        return take_answer(engine, object);
+    spare(engine, object);
     return NULL;
 }
 
@@ -164,17 +295,29 @@ call_hold(struct submitter *self, PyObject *const *arguments, Py_ssize_t count)
 }
 
 static PyObject *
-submitter_call(struct submitter *self, PyObject *const *arguments, size_t count_and_flag, PyObject *keywords)
+submit_or_hold(struct submitter *self, enum at_once at_once, PyObject *const *arguments, Py_ssize_t count)
 {
-    Py_ssize_t count = PyVectorcall_NARGS(count_and_flag);
-
-    if (count < 1 || count > MOST_ARGUMENTS || (keywords != NULL && PyTuple_GET_SIZE(keywords) > 0)) {
+    if (count < 1 || count > MOST_ARGUMENTS) {
         PyErr_SetString(PyExc_TypeError, "submit takes an operation and its arguments by position");
         return NULL;
     }
     if (holds(self, arguments, count))
         return call_hold(self, arguments, count);
-    return (PyObject *)submit(self->engine, self->options, arguments[0], Py_None, arguments + 1, count - 1);
+    return submit(self->engine, self->options, at_once, arguments[0], Py_None, arguments + 1, count - 1);
+}
+
+static PyObject *
+submitter_call(struct submitter *self, PyObject *const *arguments, size_t count_and_flag, PyObject *keywords)
+{
+    bool named = keywords != NULL && PyTuple_GET_SIZE(keywords) > 0;
+
+    return submit_or_hold(self, EVERYTHING, arguments, named ? 0 : PyVectorcall_NARGS(count_and_flag));
+}
+
+static PyObject *
+submitter_start(struct submitter *self, PyObject *const *arguments, Py_ssize_t count)
+{
+    return submit_or_hold(self, RESULTS, arguments, count);
 }
 
 static PyObject *
@@ -184,7 +327,7 @@ queue(struct engine *engine, struct options options, PyObject *const *arguments,
         PyErr_SetString(PyExc_TypeError, "queue takes an operation, a callback and the operation's arguments");
         return NULL;
     }
-    return (PyObject *)submit(engine, options, arguments[0], arguments[1], arguments + 2, count - 2);
+    return submit(engine, options, NOTHING, arguments[0], arguments[1], arguments + 2, count - 2);
 }
 
 static PyObject *
@@ -198,40 +341,19 @@ static PyObject *
 submitter_post(struct submitter *self, PyObject *callback)
 {
     struct engine *engine = self->engine;
-    struct request_object *object = NULL;
-    struct request *request = NULL;
+    struct request_object *object;
 
     if (engine_check_open(engine) < 0 || check_callback(OP_NOP, callback) < 0)
         return NULL;
-    if ((object = new_object(engine, self->options, OP_NOP)) == NULL)
-        goto fail;
-    if ((request = request_new(OP_NOP)) == NULL) {
-        PyErr_NoMemory();
-        goto fail;
-    }
-    if (keep_callback(object, callback) < 0)
-        goto fail;
-    request->priority = self->options.priority;
-    request->notifier = engine->notifier;
-    request->owner = object;
-    request->state = REQUEST_FINISHED;
-    object->request = request;
-    enlist(engine, object);
-    notifier_hold(engine->notifier);
-    notifier_push(engine->notifier, request);
-    return (PyObject *)told(engine, object);
-fail:
-    if (request != NULL)
-        request_discard(request);
-    Py_XDECREF(object);
-    return NULL;
+    object = prepare(engine, self->options, OP_NOP, callback, NULL, 0);
+    return object == NULL ? NULL : (PyObject *)finish(engine, object);
 }
 
 /* With the default options, and without a submitter: the engine must not refer to one that refers to it. */
 PyObject *
 engine_queue(struct engine *self, PyObject *const *arguments, Py_ssize_t count)
 {
-    return queue(self, default_options, arguments, count);
+    return queue(self, submit_defaults, arguments, count);
 }
 
 static PyObject *
@@ -270,6 +392,8 @@ submitter_dealloc(struct submitter *self)
 }
 
 static PyMethodDef submitter_methods[] = {
+    { "start", (PyCFunction)(void (*)(void))submitter_start, METH_FASTCALL,
+      "start($self, operation, /, *arguments)\n--\n\nAs a call, but of what fails, and of a descriptor, a Request." },
     { "queue", (PyCFunction)(void (*)(void))submitter_queue, METH_FASTCALL,
       "queue($self, operation, callback, /, *arguments)\n--\n\nAlways return a Request; the callback gets it later." },
     { "post", (PyCFunction)submitter_post, METH_O,
@@ -328,13 +452,24 @@ read_patience(PyObject *object, double *patience)
     return -1;
 }
 
+/* NULL if it is none: a front end may have put a step before it. */
+struct anchor *
+submitter_anchor(PyObject *object)
+{
+    struct submitter *self = (struct submitter *)object;
+
+    if (Py_TYPE(object)->tp_dealloc != (destructor)submitter_dealloc || self->options.pool_only)
+        return NULL;
+    return self->engine->anchor;
+}
+
 PyObject *
 engine_submitter(struct engine *self, PyObject *arguments, PyObject *keywords)
 {
     static char *names[] = { "priority", "patience", "lane", "hold", NULL };
     PyObject *patience_object = NULL, *lane = NULL, *hold = Py_None;
-    int priority = default_options.priority;
-    double patience = default_options.patience;
+    int priority = submit_defaults.priority;
+    double patience = submit_defaults.patience;
     struct submitter *submitter;
 
     if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "|$iOUO:submitter", names, &priority, &patience_object,
@@ -354,7 +489,11 @@ engine_submitter(struct engine *self, PyObject *arguments, PyObject *keywords)
         return NULL;
     submitter->vectorcall = (vectorcallfunc)submitter_call;
     submitter->engine = (struct engine *)Py_NewRef(self);
-    submitter->options = (struct options){ .patience = patience, .priority = (int8_t)priority };
+    submitter->options = (struct options){
+        .patience = patience,
+        .priority = (int8_t)priority,
+        .pool_only = lane != NULL && PyUnicode_CompareWithASCIIString(lane, "pool") == 0,
+    };
     submitter->hold = hold == Py_None ? NULL : Py_NewRef(hold);
     submitter->lane = lane == NULL ? PyUnicode_FromString("auto") : Py_NewRef(lane);
     return (PyObject *)submitter;

@@ -28,6 +28,7 @@ from .pool import default_pool as default_pool
 from .process import drain as drain
 from .process import generation
 from .request import Request as Request
+from .route import Route as Route
 from .waiting import LockJob, is_lock
 
 NAME: Final = "python"
@@ -65,6 +66,8 @@ class Submitter:
             return self._hold(self, operation, *arguments)
         return engine._submit(operation, arguments, self.priority, self.patience)
 
+    start = __call__
+
     def queue(
         self, operation: int, callback: Callable[[BaseRequest[Any]], object] | None, /, *arguments: Any
     ) -> Request[Any]:
@@ -85,6 +88,7 @@ class Engine:
     _closed = False
     _max_outstanding = _max_poll_reqs = 0
     _max_poll_time = 0.005
+    _max_inline_reqs, _max_inline_bytes, _max_inline_time = 256, 4 << 20, 0.0005  # of a lane that is not here
     _told_busy = False
     _disturbed = False  # an exception has left a method: what was taken may not have been handed over
 
@@ -159,6 +163,30 @@ class Engine:
     @max_poll_time.setter
     def max_poll_time(self, value: float) -> None:
         self._max_poll_time = seconds(value, "max_poll_time")
+
+    @property
+    def max_inline_reqs(self) -> int:
+        return self._max_inline_reqs
+
+    @max_inline_reqs.setter
+    def max_inline_reqs(self, value: int) -> None:
+        self._max_inline_reqs = count(value, "max_inline_reqs")
+
+    @property
+    def max_inline_bytes(self) -> int:
+        return self._max_inline_bytes
+
+    @max_inline_bytes.setter
+    def max_inline_bytes(self, value: int) -> None:
+        self._max_inline_bytes = count(value, "max_inline_bytes")
+
+    @property
+    def max_inline_time(self) -> float:
+        return self._max_inline_time
+
+    @max_inline_time.setter
+    def max_inline_time(self, value: float) -> None:
+        self._max_inline_time = seconds(value, "max_inline_time")
 
     @property
     def full(self) -> bool:
@@ -272,10 +300,13 @@ class Engine:
         states = [request._job.state for request in self._requests.values()]
         return {
             "requests": {row.name: count for row, count in zip(OPERATIONS, self._counts, strict=True) if count},
+            "parked": 0,
             "queued": states.count("queued"),
             "running": states.count("running"),
             "finished": states.count("finished"),
-            "lanes": {"pool": sum(self._counts), "inline": 0},
+            "lanes": {"inline": 0, "pool": sum(self._counts)},
+            "parkings": 0,
+            "slow_inline": 0,
             "longest_wait": self._mailbox.longest_wait if self._mailbox is not None else 0.0,
         }
 

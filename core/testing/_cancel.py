@@ -21,7 +21,7 @@ async def a_change_cancelled_while_queued_never_runs(t: Trial) -> None:
 
 async def a_look_cancelled_while_queued_never_runs(t: Trial) -> None:
     with t.held():
-        ending = await t.cancelled(lambda: t.aio.stat(t.folder), t.queued())
+        ending = await t.cancelled(lambda: t.aio.listdir(t.folder), t.queued())
     t.told(ending, "never ran")
     assert t.engine.nreqs == 0
 
