@@ -3,7 +3,8 @@
     python -m benchmarks                                  everything; it takes some minutes
     python -m benchmarks writes lateness --rounds 3       two subjects
 
-The machine should have nothing else to do. ANYAIO_BACKEND=python or native chooses the backend.
+`python -m benchmarks.peers` compares with other libraries. The machine should have nothing else to do.
+ANYAIO_BACKEND=python or native chooses the backend.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from .common import Options, Result, Row, Subject, medians
 
-SUBJECTS = ("engine", "each", "writes", "lateness", "memory", "scan", "copy", "rmtree", "loops")
+SUBJECTS = ("engine", "each", "writes", "lateness", "memory", "scan", "copy", "rmtree", "loops", "stuck")
 
 
 def subject(name: str) -> Subject:
