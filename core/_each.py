@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ._callback_ops import CallbackOps
 from ._drive import call_back
-from ._flow import Failure, Flow
+from ._flow import Failure, Flow, flow_class
 from ._group import LATER, Group
 from ._request import Request
 
@@ -89,7 +89,9 @@ def start(front: Any, function: Any, limit: int, ordered: bool, errors: str, end
     check_limit(limit)
     if errors not in ERRORS:
         raise ValueError(f"errors must be 'raise' or 'return', not {errors!r}")
-    return Flow(front.engine, twin(front, function), limit, ordered, errors == "return", end)
+    return flow_class(front.engine)(
+        front.engine, partial(twin(front, function), callback=None), limit, ordered, errors == "return", end
+    )
 
 
 # ---- what the user has ----

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ._backend import backend
 from ._request import Cancelled, Outcome, Request, State
 from ._runner import Home
 from ._scope import Answer
@@ -108,30 +109,31 @@ class Bell(Request[None]):
 class Flow(Request[Any]):
     """The requests of one `each`; its result, again and again, is the next pair of an item and its result."""
 
-    __slots__ = (
-        "__weakref__",
-        "_bell",
-        "_cancelled",
-        "_done",
-        "_draining",
-        "_end",
-        "_engine",
-        "_held",
-        "_home",
-        "_keep_errors",
-        "_limit",
-        "_ordered",
-        "_outcome",
-        "_pumping",
-        "_source",
-        "_source_error",
-        "_start",
-        "_stop",
-        "_under_way",
-        "_waited",
-        "_waiter",
-        "closed",
-    )
+    __slots__ = tuple[str, ...]()  # they are those of its two classes below
+
+    _engine: Engine
+    _start: Callable[..., Request[Any]]  # makes the request of an item
+    _source: Iterator[Any] | None  # None when nothing is left in it, and if a pump empties it
+    _under_way: dict[Request[Any], Any]  # with their items
+    # What has ended and was not delivered; ordered, all that was not delivered, in the order of the items.
+    _done: deque[tuple[Any, Request[Any]]]
+    _waiter: Any
+    _bell: Bell | None  # the pump waits for room
+    _limit: int
+    _held: int  # items that were taken and not delivered
+    _ordered: bool
+    _waited: bool  # somebody has waited and was not told the result yet
+    closed: bool
+
+    _home: Home
+    _keep_errors: bool
+    _end: type[Exception]  # raised by `result` when there are no more
+    _source_error: BaseException | None  # raised when the results that were under way are delivered
+    _pumping: bool
+    _stop: Callable[[], object] | None  # cancels the pump
+    _cancelled: bool
+    _draining: bool  # `result` is only the news that nothing is under way any more
+    _outcome: Outcome | None
 
     def __init__(
         self,
@@ -144,26 +146,25 @@ class Flow(Request[Any]):
     ) -> None:
         self._engine = engine
         self._home = Home(engine)
-        self._start = start  # makes the request of an item
+        self._start = start
         self._limit = limit
         self._ordered = ordered
         self._keep_errors = keep_errors
-        self._end = end  # raised by `result` when there are no more
-        self._source: Iterator[Any] | None = None  # None when nothing is left in it, and if a pump empties it
-        self._source_error: BaseException | None = None  # raised when the results that were under way are delivered
-        self._held = 0  # items that were taken and not delivered
-        self._under_way: dict[Request[Any], Any] = {}  # with their items
-        # What has ended and was not delivered; ordered, all that was not delivered, in the order of the items.
-        self._done: deque[tuple[Any, Request[Any]]] = deque()
+        self._end = end
+        self._source = None
+        self._source_error = None
+        self._held = 0
+        self._under_way = {}
+        self._done = deque()
         self._pumping = False
-        self._stop: Callable[[], object] | None = None  # cancels the pump
-        self._bell: Bell | None = None  # the pump waits for room
-        self._waiter: Any = None
-        self._waited = False  # somebody has waited and was not told the result yet
+        self._stop = None
+        self._bell = None
+        self._waiter = None
+        self._waited = False
         self._cancelled = False
-        self._draining = False  # `result` is only the news that nothing is under way any more
-        self._outcome: Outcome | None = None
-        self.closed: bool = False
+        self._draining = False
+        self._outcome = None
+        self.closed = False
 
     # ---- the source's side ----
 
@@ -200,14 +201,9 @@ class Flow(Request[Any]):
         if self.closed:  # by the source, while it made the item
             return
         try:
-            request = self._start(item, callback=None)
+            request = self._start(item)
         except Exception as error:
-            if self._engine.closed:
-                self.fail(error)
-                return
-            self._held += 1
-            self._done.append((item, Failure(error)))
-            self._tell()
+            self._refuse(item, error)
             return
         if self.closed:  # by the item, while it was looked at
             request.cancel()
@@ -217,6 +213,15 @@ class Flow(Request[Any]):
         self._under_way[request] = item
         if self._ordered:
             self._done.append((item, request))
+
+    def _refuse(self, item: Any, error: Exception) -> None:
+        """The request of *item* could not be made."""
+        if self._engine.closed:
+            self.fail(error)
+            return
+        self._held += 1
+        self._done.append((item, Failure(error)))
+        self._tell()
 
     def fail(self, error: BaseException) -> None:
         """Take no more: raise *error* behind what is under way."""
@@ -278,16 +283,22 @@ class Flow(Request[Any]):
 
     def advance(self) -> Any:
         """Take what there is room for; return the next pair, None if it must be waited for. Raises the end."""
-        if self.closed:
-            raise self._end
-        if self._waited:
-            raise RuntimeError("another consumer waits for the next item of this each")
+        if self.closed or self._waited:
+            self._refuse_to_advance()
         if self._source is not None and self._held < self._limit:
             while self._source is not None and self.has_room():
                 self._take()
         done = self._done
         if done and (not self._ordered or done[0][1] not in self._under_way):
             return self._deliver()
+        return self._end_or_wait()
+
+    def _refuse_to_advance(self) -> None:
+        if self.closed:
+            raise self._end
+        raise RuntimeError("another consumer waits for the next item of this each")
+
+    def _end_or_wait(self) -> Any:
         return self._deliver() if self._ready() else None
 
     def result(self) -> Any:
@@ -329,12 +340,15 @@ class Flow(Request[Any]):
                 try:
                     self._take()
                 except BaseException:  # an interruption: the pair is delivered next time
-                    self._done.appendleft((item, Answer(value)))
-                    self._held += 1
+                    self._keep(item, value)
                     raise
         elif self._bell is not None:
             self._ring()
         return item, value
+
+    def _keep(self, item: Any, value: Any) -> None:
+        self._done.appendleft((item, Answer(value)))
+        self._held += 1
 
     def drain(self) -> bool:
         """Close it; must what runs be waited for? The result is None then."""
@@ -409,6 +423,51 @@ class Flow(Request[Any]):
         self._waiter = None
         self.cancel()
         error.outcome = self._outcome  # type: ignore[attr-defined]  # that is what it is for
+
+
+# ---- with the native backend, what runs for every item is in C: flow.c ----
+
+HOT = (
+    "_bell",
+    "_done",
+    "_engine",
+    "_held",
+    "_limit",
+    "_ordered",
+    "_source",
+    "_start",
+    "_under_way",
+    "_waited",
+    "_waiter",
+    "closed",
+)
+OTHERS = (
+    "__weakref__",
+    "_cancelled",
+    "_draining",
+    "_end",
+    "_home",
+    "_keep_errors",
+    "_outcome",
+    "_pumping",
+    "_source_error",
+    "_stop",
+)
+
+
+class PythonFlow(Flow):
+    __slots__ = (*HOT, *OTHERS)
+
+
+def with_core(core: type) -> type[Flow]:
+    return type("NativeFlow", (core, Flow), {"__slots__": OTHERS, "__module__": __name__})
+
+
+NativeFlow = with_core(backend.FlowCore) if backend.NAME == "native" else PythonFlow
+
+
+def flow_class(engine: Engine) -> type[Flow]:
+    return NativeFlow if isinstance(engine, backend.Engine) else PythonFlow
 
 
 async def pump(flow: Flow, source: AsyncIterator[Any], wait: Callable[[Request[None]], Awaitable[None]]) -> None:

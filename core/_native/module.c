@@ -1,6 +1,8 @@
 /* The module anyaio._engine: the native backend. */
 #include "native.h"
 
+#include "flow.h"
+
 static struct PyModuleDef module_def;
 
 struct state *
@@ -97,7 +99,7 @@ static int
 module_exec(PyObject *module)
 {
     struct state *state = PyModule_GetState(module);
-    PyObject *request = NULL, *direntry = NULL;
+    PyObject *request = NULL, *direntry = NULL, *flow = NULL;
     int result = -1;
 
     if ((state->stat_result = (PyTypeObject *)import_from("os", "stat_result")) == NULL)
@@ -127,12 +129,16 @@ module_exec(PyObject *module)
         || add_type(module, &route_spec, NULL, &state->route_type) < 0
         || add_type(module, &direntry_spec, direntry, &state->direntry_type) < 0)
         goto fail;
+    if ((flow = PyType_FromModuleAndSpec(module, &flow_spec, NULL)) == NULL
+        || PyModule_AddType(module, (PyTypeObject *)flow) < 0)
+        goto fail;
     if (PyModule_AddStringConstant(module, "FINGERPRINT", OPS_FINGERPRINT) < 0)
         goto fail;
     result = PyModule_AddStringConstant(module, "NAME", "native");
 fail:
     Py_XDECREF(request);
     Py_XDECREF(direntry);
+    Py_XDECREF(flow);
     return result;
 }
 
