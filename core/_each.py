@@ -16,6 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from . import _opcodes
 from ._callback_ops import CallbackOps
 from ._drive import call_back
 from ._flow import Failure, Flow, flow_class
@@ -58,6 +59,32 @@ def twin(front: Any, function: Any) -> Callable[..., Request[Any]]:
     )
 
 
+class Recorder:
+    """Has an operation tell what it would queue."""
+
+    def _queue(self, *arguments: Any) -> Any:
+        return arguments
+
+
+ITEM: Any = object()
+
+
+def starter(call: Callable[..., Request[Any]]) -> Callable[[Any], Request[Any]]:
+    """Return what makes the request of an item: the engine's own method, if all but the item is known beforehand."""
+    plain = partial(call, callback=None)
+    method: Any = plain.func
+    if not hasattr(_opcodes, method.__name__.upper()):  # a composite
+        return plain
+    try:
+        queued = method.__func__(Recorder(), *plain.args, ITEM, **plain.keywords)
+    except TypeError:
+        return plain  # it is raised again, for every item
+    queue = method.__self__._queue
+    place = next(place for place, argument in enumerate(queued) if argument is ITEM)
+    before, after = queued[:place], queued[place + 1 :]
+    return (lambda item: queue(*before, item, *after)) if after else partial(queue, *before)
+
+
 def is_method_of(front: Any, owner: Any, function: Any, name: str) -> bool:
     return (
         isinstance(owner, type(front))
@@ -90,7 +117,7 @@ def start(front: Any, function: Any, limit: int, ordered: bool, errors: str, end
     if errors not in ERRORS:
         raise ValueError(f"errors must be 'raise' or 'return', not {errors!r}")
     return flow_class(front.engine)(
-        front.engine, partial(twin(front, function), callback=None), limit, ordered, errors == "return", end
+        front.engine, starter(twin(front, function)), limit, ordered, errors == "return", end
     )
 
 
