@@ -11,8 +11,6 @@ NATIVE = Path(__file__).parent.parent / "core" / "_native"
 OPERATIONS = {path.name for path in NATIVE.glob("ops*.c")}
 THREADS = {
     "alarms.c",
-    "inline.c",
-    "mounts.c",
     "notifier.c",
     "pool.c",
     "requests.c",
