@@ -35,7 +35,7 @@ def parse(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("works", nargs="*", metavar="WORK", help="of: " + ", ".join(WORKS))
     parser.add_argument("--sides", nargs="+", metavar="SIDE", default=[""], help="those whose names begin so")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side at each work (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=0.3, help="of a turn (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.25, help="of a turn (%(default)s)")
     parser.add_argument("--folder", default="/tmp", help="where files are written: a local file system (%(default)s)")
     parser.add_argument("--small", type=int, default=20_000, help="how many small files (%(default)s)")
     parser.add_argument("--big", type=int, default=256, help="MiB of the big file (%(default)s)")
@@ -60,6 +60,7 @@ def measure(arguments: argparse.Namespace) -> report.Report:
     missing = {side: needs for side in chosen if (needs := SIDES[side].missing())}
     if missing:
         print("not installed:", ", ".join(f"{side} ({', '.join(needs)})" for side, needs in missing.items()))
+    here = {**machine(), "processors": os.cpu_count(), "file_system": file_system(arguments.folder)}
     folder = tempfile.mkdtemp(dir=arguments.folder)
     try:
         files = Files(folder, arguments.small, arguments.big * MIB, arguments.tree)
@@ -67,7 +68,6 @@ def measure(arguments: argparse.Namespace) -> report.Report:
         results = play(arguments, [side for side in chosen if side not in missing], files)
     finally:
         shutil.rmtree(folder)
-    here = {**machine(), "processors": os.cpu_count(), "file_system": file_system(arguments.folder)}
     options = {name: getattr(arguments, name) for name in ("rounds", "seconds", "small", "big")}
     return report.make(results, here, options, missing)
 
@@ -99,19 +99,19 @@ def write(found: report.Report, arguments: argparse.Namespace) -> None:
     if arguments.markdown:
         Path(arguments.markdown).write_text(report.whole(found))
     if arguments.plots:
-        draw(found, Path(arguments.plots))
+        draw(found, Path(arguments.plots), "svg", "png")
     if arguments.publish:
-        draw(found, FIGURES)
+        draw(found, FIGURES, "svg")
         (FIGURES / "benchmarks.json").write_text(json.dumps(found, indent=1) + "\n")
         report.put(str(ROOT / "README.md"), report.short(found))
         report.put(str(ROOT / "docs/benchmarks.md"), report.page(found))
 
 
-def draw(found: report.Report, folder: Path) -> None:
+def draw(found: report.Report, folder: Path, *endings: str) -> None:
     from .plots import draw
 
     folder.mkdir(exist_ok=True)
-    draw(found, str(folder))
+    draw(found, str(folder), *endings)
 
 
 def main() -> None:
