@@ -14,6 +14,7 @@ THREADS = {
     "notifier.c",
     "pool.c",
     "requests.c",
+    "spin.c",
     "stuck.c",
     "waiting.c",
     "wakefd.c",

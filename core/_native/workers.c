@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "notifier.h"
 #include "ops.h"
+#include "spin.h"
 #include "stuck.h"
 
 static const uint64_t OVERDUE = 100 * 1000;       /* ns that a queue which does not move may wait */
@@ -18,8 +19,6 @@ static const uint64_t OVERDUE_MOVING = 1000 * 1000; /* ns that a request may wai
 static const uint64_t TICK_MIN = 100 * 1000, TICK_MAX = 1000 * 1000;
 static const uint64_t START_RETRY = 100 * 1000 * 1000;
 enum { QUIET_TICKS = 16 }; /* ticks with an empty queue after which the standby sleeps until it is called */
-static const uint64_t SPIN = 50 * 1000;
-enum { SPIN_BACKOFF_MAX = 31, PAUSES = 32 };
 enum { STACK_SIZE = 256 * 1024 };
 
 /* ---- threads ---- */
@@ -281,48 +280,6 @@ stand_by(struct pool *pool, struct worker *self)
     pool->standby_asleep = false;
 }
 
-static void
-pause_processor(void)
-{
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
-/* To sleep and to be woken costs both sides some microseconds, which is more than many a request: a worker that has
- * nothing to do looks a moment longer before it goes to sleep. One at a time, and only while that pays: after a miss the
- * next times are skipped, after more misses more of them. Called with the lock held, which is released meanwhile.
- */
-static void
-spin(struct pool *pool)
-{
-    uint64_t until;
-
-    if (pool->spinning || pool->processors < 2 || pool->users == 0)
-        return;
-    if (pool->spin_skip > 0) {
-        pool->spin_skip--;
-        return;
-    }
-    pool->spinning = true;
-    pthread_mutex_unlock(&pool->lock);
-    until = clock_now() + SPIN;
-    /* Without sched_yield(2): where others want this processor, that may give it to them for milliseconds. */
-    while (!atomic_load_explicit(&pool->waiting, memory_order_relaxed) && clock_now() < until)
-        for (int i = 0; i < PAUSES; i++)
-            pause_processor(); /* the other thread of the same core has it meanwhile */
-    pthread_mutex_lock(&pool->lock);
-    pool->spinning = false;
-    if (pool->queue.count > 0) {
-        pool->spin_backoff = 0;
-        return;
-    }
-    pool->spin_backoff = pool->spin_backoff < SPIN_BACKOFF_MAX ? 2 * pool->spin_backoff + 1 : SPIN_BACKOFF_MAX;
-    pool->spin_skip = pool->spin_backoff;
-}
-
 /* The next request for this worker to run, or NULL when it is to end. Called with the lock held. */
 static struct request *
 next_request(struct pool *pool, struct worker *self, enum help *help)
@@ -332,7 +289,7 @@ next_request(struct pool *pool, struct worker *self, enum help *help)
         uint64_t now, until;
 
         if (self->active && pool->queue.count == 0)
-            spin(pool);
+            spin_a_moment(pool);
         if (self->active && pool->queue.count > 0 && stuck_counted(pool) <= pool->settings.max_parallel) {
             struct request *request = workers_pop(pool);
             now = clock_now();

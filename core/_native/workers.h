@@ -50,7 +50,7 @@ struct pool {
     struct queue locks;  /* requests that wait for a lock that another holds, see waiting.c */
     uint64_t lock_tick;  /* when they are tried again, */
     uint64_t lock_pause; /* and how long after that the next time */
-    bool spinning;      /* a worker looks for the next request without the lock, see workers.c */
+    bool spinning;      /* a worker looks for the next request without the lock, see spin.h */
     unsigned spin_skip, spin_backoff;
     long processors;    /* that are there for us; with one alone a spinning worker only takes it from the others */
     uint64_t last_take; /* when a request was last taken from the queue */
