@@ -16,6 +16,7 @@
 
 static const uint64_t OVERDUE = 100 * 1000;       /* ns that a queue which does not move may wait */
 static const uint64_t OVERDUE_MOVING = 1000 * 1000; /* ns that a request may wait in one that moves */
+static const uint64_t SLEEPY = 50 * 1000; /* ns that calls sleep on average, from which on many do better than few */
 static const uint64_t TICK_MIN = 100 * 1000, TICK_MAX = 1000 * 1000;
 static const uint64_t START_RETRY = 100 * 1000 * 1000;
 enum { QUIET_TICKS = 16 }; /* ticks with an empty queue after which the standby sleeps until it is called */
@@ -104,7 +105,7 @@ start_worker(struct pool *pool, bool active)
 static bool
 overdue(const struct pool *pool, uint64_t now)
 {
-    uint64_t oldest;
+    uint64_t oldest, patience = pool->sleep >= SLEEPY ? OVERDUE : OVERDUE_MOVING;
 
     if (!stuck_has_room(pool))
         return false;
@@ -117,7 +118,7 @@ overdue(const struct pool *pool, uint64_t now)
     /* See first what the last worker that came to help does for it. */
     if (now >= pool->last_take + OVERDUE && now >= pool->last_help + OVERDUE)
         return true;
-    return now >= oldest + OVERDUE_MOVING && now >= pool->last_help + OVERDUE_MOVING;
+    return now >= oldest + patience && now >= pool->last_help + patience;
 }
 
 /* Is another worker wanted now? Called with the lock held. */
@@ -280,19 +281,34 @@ stand_by(struct pool *pool, struct worker *self)
     pool->standby_asleep = false;
 }
 
-/* The next request for this worker to run, or NULL when it is to end. Called with the lock held. */
+/* How long this thread has slept in a call that took so long. A short one is not worth asking. */
+static uint64_t
+sleep_in(struct worker *self, uint64_t took)
+{
+    struct timespec time;
+    uint64_t worked, before = self->worked;
+
+    if (took < SLEEPY || clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time) < 0)
+        return 0;
+    self->worked = (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+    worked = self->worked - before; /* with the calls before it, if they were short */
+    return worked < took ? took - worked : 0;
+}
+
+/* The next request for this worker to run, or NULL when it is to end. Called with the lock held, at `now`. */
 static struct request *
-next_request(struct pool *pool, struct worker *self, enum help *help)
+next_request(struct pool *pool, struct worker *self, uint64_t now, enum help *help)
 {
     *help = HELP_NONE;
-    for (;;) {
-        uint64_t now, until;
+    for (;; now = clock_now()) {
+        uint64_t until;
 
-        if (self->active && pool->queue.count == 0)
+        if (self->active && pool->queue.count == 0) {
             spin_a_moment(pool);
+            now = clock_now();
+        }
         if (self->active && pool->queue.count > 0 && stuck_counted(pool) <= pool->settings.max_parallel) {
             struct request *request = workers_pop(pool);
-            now = clock_now();
             if (now > request->since + pool->longest_wait)
                 pool->longest_wait = now - request->since;
             request->since = pool->last_take = now;
@@ -310,7 +326,6 @@ next_request(struct pool *pool, struct worker *self, enum help *help)
             pool->standby_coming = false; /* whoever comes can be it */
         if (pool->users == 0 && pool->queue.count == 0)
             return NULL;
-        now = clock_now();
         if (wants_another(pool, now)) {
             self->active = true;
             pool->active++;
@@ -401,6 +416,7 @@ worker_main(void *argument)
     struct worker *self = argument;
     struct pool *pool = self->pool;
     struct request *request;
+    uint64_t now = clock_now();
     enum help help;
 
 #ifdef __linux__
@@ -410,17 +426,21 @@ worker_main(void *argument)
     sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){ 0 });
 #endif
     pthread_mutex_lock(&pool->lock);
-    while ((request = next_request(pool, self, &help)) != NULL) {
+    while ((request = next_request(pool, self, now, &help)) != NULL) {
         bool changes = request->request_class >= CLASS_CHANGE;
         /* It gives a lock back, or a descriptor and its locks with it: somebody may wait for one of that file. */
         bool frees = request->request_class == CLASS_MUST && pool->locks.count > 0;
+        uint64_t begun = request->since, slept;
         struct file_id file;
 
         pthread_mutex_unlock(&pool->lock);
         workers_give_help(pool, help);
         frees = frees && ops_file(request, &file);
         ops_run(request);
+        now = clock_now();
+        slept = sleep_in(self, now - begun);
         pthread_mutex_lock(&pool->lock);
+        pool->sleep = (3 * pool->sleep + slept) / 4;
         if (self->stuck)
             stuck_end(pool, self);
         self->request = NULL;

@@ -3,7 +3,8 @@
  * A worker is *active* (it runs a request, or was woken to) or *idle*. A thread too many costs more than it brings: with
  * cheap requests one thread alone is fastest, since a second one only brings lock traffic and wake-ups. So an idle
  * worker is woken, or a thread started, only when none is active or when the queue is *overdue*: it does not move,
- * because all active workers are in slow calls, or it moves too slowly. Whoever has the lock anyway looks at that: the
+ * because all active workers are in slow calls, or it moves too slowly: sooner so if calls have slept of late, for a disk
+ * say, so that many do better than few. Whoever has the lock anyway looks at that: the
  * submitter and a worker that takes a request. For the case that nobody comes by, one idle worker is the *standby*: it
  * sleeps on a timed wait while anything is under way, and keeps the alarms of cancelled requests, and the time to try
  * waiting locks again, besides. Calls that do not end leave their place to others: stuck.h.
@@ -30,6 +31,7 @@ struct worker {
     bool stacked;
     bool stuck;                 /* its call is: counted in pool->stuck */
     struct request *request;    /* what it runs, or NULL */
+    uint64_t worked;            /* ns of processor time at the end of its last long call; its own */
     struct wakefd wakefd;       /* opened when it first waits for a descriptor */
 };
 
@@ -53,6 +55,7 @@ struct pool {
     bool spinning;      /* a worker looks for the next request without the lock, see spin.h */
     unsigned spin_skip, spin_backoff;
     long processors;    /* that are there for us; with one alone a spinning worker only takes it from the others */
+    uint64_t sleep;     /* ns that calls have slept of late, on average */
     uint64_t last_take; /* when a request was last taken from the queue */
     uint64_t last_help; /* when a worker was last made active besides others */
     uint64_t longest_wait;
