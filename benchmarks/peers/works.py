@@ -300,7 +300,7 @@ WORKS = {
     "pread1": Work("cached 4 KiB pread, one at a time", "pread", targets={ASYNCIO: 0.6, **ON_OTHER_LOOPS}),
     "pread64": Work("cached 4 KiB pread, 64 tasks", "pread", 64, targets={ASYNCIO: 0.6}),
     "busy64": Work(
-        "the same, the loop 70 % busy with Python code",
+        "the same beside Python code that takes 70 %",
         "pread",
         64,
         burning=True,
