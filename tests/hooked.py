@@ -29,9 +29,16 @@ class Hooked:
         self.count = 0
 
     def __call__(self, number: int, *arguments: Any) -> Any:
-        count, self.count = self.count, self.count + 1
-        answer = self.hook(count, OPERATIONS[number].name, arguments)
+        answer = self._ask(number, arguments)
         return self.submitter(number, *arguments) if answer is SUBMIT else answer
+
+    def start(self, number: int, *arguments: Any) -> Any:
+        answer = self._ask(number, arguments)
+        return self.submitter.start(number, *arguments) if answer is SUBMIT else answer
+
+    def _ask(self, number: int, arguments: tuple[Any, ...]) -> Any:
+        count, self.count = self.count, self.count + 1
+        return self.hook(count, OPERATIONS[number].name, arguments)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.submitter, name)
