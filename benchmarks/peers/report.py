@@ -81,7 +81,8 @@ def unfair(report: Report) -> Iterable[tuple[str, str, str]]:
         for side, found in sides.items():
             allowed = idle[side]["late"].get("p99", 0.0) + FAIR if side in idle else None
             late = found["late"].get("p99")
-            if side.startswith("anyaio") and name not in {IDLE, "busy64", *GROWTH} and allowed and late and late > allowed:
+            held = side.startswith("anyaio") and name not in {IDLE, "busy64", *GROWTH}
+            if held and allowed and late and late > allowed:
                 yield name, side, f"ticker p99 {late:.1f} ms, <= {allowed:.1f} ms"
 
 
@@ -135,7 +136,7 @@ def short_row(name: str, sides: Mapping[str, Cell]) -> list[str]:
 def title(work: Work) -> str:
     """With what 1 is, where it is not the same by `os`."""
     other = work.reference[1]
-    return work.title + {"os": "", "": " (1 = as without, in the time that is left)"}.get(other, f" (1 = {other})")
+    return work.title + {"os": "", "": " (1 = without, in the time left)"}.get(other, f" (1 = {other})")
 
 
 def short(report: Report) -> str:
