@@ -173,7 +173,7 @@ class Cancelling:
 
     def __init__(self, engine: Any, step: int, when: str) -> None:
         self.pool = engine.pool
-        self.submit = engine.submitter()
+        self.submit = engine.submitter(lane="pool")  # where it has the states
         self.step = step + 1
         self.when = when
         self.reached = False
