@@ -44,7 +44,6 @@ class Files:
                 file.write(self.block(slot))
         with open(self.written_path, "wb") as file:
             file.write(bytes(SLOTS * BLOCK))
-        os.sync()  # or the first who are measured would pay for it
 
     # ---- what is in them ----
 
