@@ -80,8 +80,13 @@ class Route:
         running: Callable[[], Any],
         fronts: dict[int, tuple[Any, Any, int, Callable[..., Any]]],
         start: Callable[[Any], Any],
+        checks: bool = False,
     ) -> None:
-        """*running* returns the loop; *fronts* has by its id what `Fronts` keeps; *start* makes its front end."""
+        """*running* returns the loop; *fronts* has by its id what `Fronts` keeps; *start* makes its front end.
+
+        What the inline lane answers is the same for all loops of a thread. So *running* may not be called for it,
+        unless it *checks*: raises where nobody can wait.
+        """
     def __call__(self, operation: int, /, *arguments: Any) -> Any:
         """As the submitter of the running loop's front end."""
 
@@ -134,7 +139,7 @@ class Engine:
     max_poll_time: float
     """Seconds after which a poll hands over no further result (0.005); 0 is no limit."""
     max_inline_reqs: int
-    """Requests that the inline lane tries between two polls (256); what comes then is parked. 0: it tries none."""
+    """Requests that the inline lane tries between two polls (512); what comes then is parked. 0: it tries none."""
     max_inline_bytes: int
     """Bytes that it reads between two polls (4 MiB); a request for more is the pool's."""
     max_inline_time: float

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
+from ._backend import backend
 from ._front import BlockingAdapter, BlockingFront, Engine
 from ._options import Options
 from ._python.original import thread
@@ -103,6 +104,10 @@ class Seats(Generic[L, F]):
             seat = self._local.seat = Seat(loop, self._start(loop))
             self._watch_process()
         return seat.front
+
+    def route(self, running: Callable[[], L]) -> Any:
+        """Return the submitter of whichever loop is *running*, which raises where nobody can wait."""
+        return backend.Route(running, {}, self.get, checks=True)
 
     def leave(self, loop: L) -> None:
         """Have the thread's next use of the loop make another."""

@@ -449,7 +449,7 @@ def routed(colour: Colour, waits: str) -> Colour:
 # Those whose functions stand in a module: the others have a front end only.
 ADAPTERS = {
     "asyncio": routed(COLOURS["await"], AWAIT),
-    "gevent": COLOURS["blocking"],
+    "gevent": routed(COLOURS["blocking"], BLOCK),
     "pyuv": COLOURS["callback"],
     "tornado": COLOURS["future"]._replace(returns="Future[{}]"),
     "trio": COLOURS["await"],

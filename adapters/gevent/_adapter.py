@@ -5,7 +5,6 @@ Nothing of ours hangs on a hub: gevent never frees one that was destroyed.
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +17,6 @@ from anyaio._front import Engine
 from anyaio._green import GreenFront, Seats, end_wait
 from anyaio._request import Request, T
 
-READ = 1
 CLOSED = Timeout(None).timer  # what every Timeout has whose block was left
 
 
@@ -26,21 +24,19 @@ class HubAdapter:
     """One hub."""
 
     def __init__(self, hub: Hub, engine: Engine) -> None:
-        self.hub = hub
+        self.hub, self._engine = hub, weakref.ref(engine)
         self._loop: Any = hub.loop
-        self._engine = weakref.ref(engine)
+        self.reinit = self._loop.reinit
+        engine.on_busy = self.watch
 
     def attach(self, fd: int, poll: Callable[[], int]) -> None:
-        self._watcher: Any = self._loop.io(fd, READ)
+        self._watcher: Any = self._loop.io(fd, 1)  # readable
 
     def detach(self, fd: int) -> None:
         watcher, self._watcher = self._watcher, None
         if watcher is not None and self._loop.ptr:  # it was not destroyed
             watcher.close()
         _seats.leave(self.hub)
-
-    def reinit(self) -> None:
-        self._loop.reinit()
 
     def watch(self, busy: bool) -> None:
         if self._watcher is not None and self._loop.ptr:
@@ -50,8 +46,8 @@ class HubAdapter:
         try:
             if (engine := self._engine()) is not None:
                 engine.poll()
-        except BaseException:  # out of here it would stop the watcher
-            self.hub.handle_error("a callback", *sys.exc_info())
+        except BaseException as error:  # out of here it would stop the watcher
+            self.hub.handle_error("a callback", type(error), error, error.__traceback__)
 
     def check(self) -> None:
         if getcurrent() is self.hub:
@@ -85,6 +81,13 @@ class HubAdapter:
         self.hub.handle_error(request, type(exception), exception, exception.__traceback__)
 
 
+def running() -> Hub:
+    """Return this thread's hub; RuntimeError in the hub itself."""
+    if getcurrent() is (hub := get_hub()):
+        current()._adapter.check()
+    return hub
+
+
 def throw(greenlet: Any, error: BaseException) -> None:
     """Raise in the greenlet what came while it could not be interrupted, if that still concerns it."""
     if not greenlet.dead and getattr(error, "timer", None) is not CLOSED:
@@ -92,13 +95,11 @@ def throw(greenlet: Any, error: BaseException) -> None:
 
 
 def start(hub: Hub) -> GreenFront:
-    engine = Engine()
-    adapter = HubAdapter(hub, engine)
-    engine.on_busy = adapter.watch
-    return GreenFront.start(adapter, engine)
+    return GreenFront.start(HubAdapter(hub, engine := Engine()), engine)
 
 
 _seats: Seats[Hub, GreenFront] = Seats(start)
+submit = _seats.route(running)
 
 
 def current() -> GreenFront:

@@ -92,7 +92,7 @@ from anyaio._request import Request
 from anyaio._results import Extent, Statx
 from anyaio._types import AnyPath, ReadableBuffer, StrOrBytesPath, WriteableBuffer
 
-from ._adapter import current
+from ._adapter import current, submit
 
 __all__ = [
     "access",
@@ -179,20 +179,18 @@ TWINS = CallbackOps  # where the requests of the functions here are made
 
 def nop() -> None:
     """Do nothing, in a worker: it shows how long the way there and back takes."""
-    front = current()
-    result: Request[None] | None = front._submit(NOP)
+    result: Request[None] | None = submit(NOP)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def busy(seconds: float) -> None:
     """Occupy a worker for *seconds*; a negative number is 0. For tests and artificial load."""
-    front = current()
-    result: Request[None] | None = front._submit(BUSY, seconds)
+    result: Request[None] | None = submit(BUSY, seconds)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -203,10 +201,9 @@ def open(path: StrOrBytesPath, flags: int, mode: int = 0o777, *, dir_fd: int | N
     *flags* are those of `os.open`, such as ``os.O_RDONLY``. A descriptor that nobody took, because the caller was
     cancelled, is closed. With O_CREAT, O_TRUNC or O_TMPFILE a running open is waited for when it is cancelled.
     """
-    front = current()
-    result: int | Request[int] = front._submit(OPEN, path, flags, mode, dir_fd)
+    result: int | Request[int] = submit(OPEN, path, flags, mode, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -217,20 +214,18 @@ def close(fd: int) -> None:
     It always runs, also in a cancelled scope: the cancellation is raised afterwards. After an error the descriptor
     is closed all the same (close(2)): do not try again.
     """
-    front = current()
-    result: Request[None] | None = front._submit(CLOSE, fd)
+    result: Request[None] | None = submit(CLOSE, fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def lseek(fd: int, position: int, whence: int) -> int:
     """Move a descriptor's position and return the new one."""
-    front = current()
-    result: int | Request[int] = front._submit(LSEEK, fd, position, whence)
+    result: int | Request[int] = submit(LSEEK, fd, position, whence)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -240,20 +235,18 @@ def read(fd: int, n: int) -> bytes:
 
     Cancelled while it waits for data in a pipe, socket or terminal, it consumes nothing.
     """
-    front = current()
-    result: bytes | Request[bytes] = front._submit(READ, fd, n)
+    result: bytes | Request[bytes] = submit(READ, fd, n)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def pread(fd: int, n: int, offset: int) -> bytes:
     """Read at most *n* bytes at *offset*, leaving the descriptor's position alone; b"" past the end."""
-    front = current()
-    result: bytes | Request[bytes] = front._submit(PREAD, fd, n, offset)
+    result: bytes | Request[bytes] = submit(PREAD, fd, n, offset)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -263,10 +256,9 @@ def readv(fd: int, buffers: Sequence[WriteableBuffer]) -> int:
 
     The buffers cannot be resized until the request is done.
     """
-    front = current()
-    result: int | Request[int] = front._submit(READV, fd, buffers)
+    result: int | Request[int] = submit(READV, fd, buffers)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -276,10 +268,9 @@ def preadv(fd: int, buffers: Sequence[WriteableBuffer], offset: int, flags: int 
 
     *flags* are ``os.RWF_*`` (preadv2(2)). The buffers cannot be resized until the request is done.
     """
-    front = current()
-    result: int | Request[int] = front._submit(PREADV, fd, buffers, offset, flags)
+    result: int | Request[int] = submit(PREADV, fd, buffers, offset, flags)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -289,10 +280,9 @@ def write(fd: int, data: ReadableBuffer) -> int:
 
     *data* is not copied: it cannot be resized, and should not be changed, until the request is done.
     """
-    front = current()
-    result: int | Request[int] = front._submit(WRITE, fd, data)
+    result: int | Request[int] = submit(WRITE, fd, data)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -302,20 +292,18 @@ def pwrite(fd: int, data: ReadableBuffer, offset: int) -> int:
 
     *data* is not copied: it cannot be resized, and should not be changed, until the request is done.
     """
-    front = current()
-    result: int | Request[int] = front._submit(PWRITE, fd, data, offset)
+    result: int | Request[int] = submit(PWRITE, fd, data, offset)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def writev(fd: int, buffers: Sequence[ReadableBuffer]) -> int:
     """Write *buffers*, one after the other, and return how many bytes went: maybe fewer than given."""
-    front = current()
-    result: int | Request[int] = front._submit(WRITEV, fd, buffers)
+    result: int | Request[int] = submit(WRITEV, fd, buffers)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -325,10 +313,9 @@ def pwritev(fd: int, buffers: Sequence[ReadableBuffer], offset: int, flags: int 
 
     *flags* are ``os.RWF_*`` (pwritev2(2)).
     """
-    front = current()
-    result: int | Request[int] = front._submit(PWRITEV, fd, buffers, offset, flags)
+    result: int | Request[int] = submit(PWRITEV, fd, buffers, offset, flags)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -340,10 +327,9 @@ def sendfile(out_fd: int, in_fd: int, offset: int | None, count: int) -> int:
     EINVAL, ENOSYS, ENOTSUP, ENOTSOCK) they are read and written, 64 KiB at a time. On a non-blocking socket the count
     may be short, or the error BlockingIOError. Cancelled while it waits for room, it ends with what went.
     """
-    front = current()
-    result: int | Request[int] = front._submit(SENDFILE, out_fd, in_fd, offset, count)
+    result: int | Request[int] = submit(SENDFILE, out_fd, in_fd, offset, count)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -356,10 +342,9 @@ def copy_file_range(
     An offset that is None is the descriptor's position, which moves. OSError with EXDEV, EINVAL or EOPNOTSUPP where
     the file systems cannot (copy_file_range(2)).
     """
-    front = current()
-    result: int | Request[int] = front._submit(COPY_FILE_RANGE, src, dst, count, offset_src, offset_dst)
+    result: int | Request[int] = submit(COPY_FILE_RANGE, src, dst, count, offset_src, offset_dst)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -372,10 +357,9 @@ def splice(
     An offset must be None for a pipe. *flags* are ``SPLICE_F_*`` (splice(2)). Cancelled while it waits for data or for
     room, it moves nothing.
     """
-    front = current()
-    result: int | Request[int] = front._submit(SPLICE, src, dst, count, offset_src, offset_dst, flags)
+    result: int | Request[int] = submit(SPLICE, src, dst, count, offset_src, offset_dst, flags)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -385,20 +369,18 @@ def tee(src: int, dst: int, count: int, flags: int = 0) -> int:
 
     *flags* are ``SPLICE_F_*`` (tee(2)). Cancelled while it waits for data or for room, it does nothing.
     """
-    front = current()
-    result: int | Request[int] = front._submit(TEE, src, dst, count, flags)
+    result: int | Request[int] = submit(TEE, src, dst, count, flags)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def readahead(fd: int, offset: int, count: int) -> None:
     """Read *count* bytes from *offset* on into the page cache, whole pages; the position stays (readahead(2))."""
-    front = current()
-    result: Request[None] | None = front._submit(READAHEAD, fd, offset, count)
+    result: Request[None] | None = submit(READAHEAD, fd, offset, count)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -408,10 +390,9 @@ def posix_fadvise(fd: int, offset: int, length: int, advice: int) -> None:
 
     *advice* is one of ``os.POSIX_FADV_*``.
     """
-    front = current()
-    result: Request[None] | None = front._submit(POSIX_FADVISE, fd, offset, length, advice)
+    result: Request[None] | None = submit(POSIX_FADVISE, fd, offset, length, advice)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -422,20 +403,18 @@ def fallocate(fd: int, mode: int, offset: int, length: int) -> None:
     *mode* is 0 or a sum of ``anyaio.FALLOC_FL_*``: keep the size, punch a hole, collapse, zero, insert, unshare
     (fallocate(2)). Not every file system can: expect OSError with EOPNOTSUPP.
     """
-    front = current()
-    result: Request[None] | None = front._submit(FALLOCATE, fd, mode, offset, length)
+    result: Request[None] | None = submit(FALLOCATE, fd, mode, offset, length)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def ftruncate(fd: int, length: int) -> None:
     """Cut the file to *length* bytes, or extend it with zeros."""
-    front = current()
-    result: Request[None] | None = front._submit(FTRUNCATE, fd, length)
+    result: Request[None] | None = submit(FTRUNCATE, fd, length)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -450,10 +429,9 @@ def fcntl(fd: int, cmd: int, arg: int | ReadableBuffer = 0) -> int | bytes:
     A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. A
     command that waits, such as F_SETLKW, occupies a worker and cannot be cancelled: see `lockf`.
     """
-    front = current()
-    result: int | bytes | Request[Any] = front._submit(FCNTL, fd, cmd, arg)
+    result: int | bytes | Request[Any] = submit(FCNTL, fd, cmd, arg)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -468,10 +446,9 @@ def ioctl(fd: int, request: int, arg: int | ReadableBuffer = 0) -> int | bytes:
     A writable buffer is changed in place, and the int returned; it cannot be resized until the request is done. The
     driver gets memory of at least the size that *request* encodes, whatever *arg* has.
     """
-    front = current()
-    result: int | bytes | Request[Any] = front._submit(IOCTL, fd, request, arg)
+    result: int | bytes | Request[Any] = submit(IOCTL, fd, request, arg)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -485,30 +462,27 @@ def fiemap(
     ``anyaio.FIEMAP_FLAG_*``; OSError with EBADR for one that the file system does not know, with EOPNOTSUPP where it
     has no extents.
     """
-    front = current()
-    result: list[Extent] | Request[list[Extent]] = front._submit(FIEMAP, fd, start, length, flags, count)
+    result: list[Extent] | Request[list[Extent]] = submit(FIEMAP, fd, start, length, flags, count)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def fchmod(fd: int, mode: int) -> None:
     """Change the permission bits of an open file."""
-    front = current()
-    result: Request[None] | None = front._submit(FCHMOD, fd, mode)
+    result: Request[None] | None = submit(FCHMOD, fd, mode)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def fchown(fd: int, uid: int, gid: int) -> None:
     """Change owner and group of an open file; -1 leaves one as it is."""
-    front = current()
-    result: Request[None] | None = front._submit(FCHOWN, fd, uid, gid)
+    result: Request[None] | None = submit(FCHOWN, fd, uid, gid)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -518,30 +492,27 @@ def fsync(fd: int) -> None:
 
     An error is reported once per open file: do not try again and believe (fsync(2)).
     """
-    front = current()
-    result: Request[None] | None = front._submit(FSYNC, fd)
+    result: Request[None] | None = submit(FSYNC, fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def fdatasync(fd: int) -> None:
     """Force a file's data to the disk, and of its metadata what reading it back needs."""
-    front = current()
-    result: Request[None] | None = front._submit(FDATASYNC, fd)
+    result: Request[None] | None = submit(FDATASYNC, fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def syncfs(fd: int) -> None:
     """Force everything of the file system that the descriptor is on to the disk (syncfs(2))."""
-    front = current()
-    result: Request[None] | None = front._submit(SYNCFS, fd)
+    result: Request[None] | None = submit(SYNCFS, fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -552,20 +523,18 @@ def sync_file_range(fd: int, offset: int, count: int, flags: int) -> None:
     *flags* are ``anyaio.SYNC_FILE_RANGE_*``. No metadata is written: after a crash the data may be out of reach
     (sync_file_range(2)).
     """
-    front = current()
-    result: Request[None] | None = front._submit(SYNC_FILE_RANGE, fd, offset, count, flags)
+    result: Request[None] | None = submit(SYNC_FILE_RANGE, fd, offset, count, flags)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def sync() -> None:
     """Force everything of all file systems to the disk."""
-    front = current()
-    result: Request[None] | None = front._submit(SYNC)
+    result: Request[None] | None = submit(SYNC)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -577,10 +546,9 @@ def flock(fd: int, operation: int) -> None:
     again and again, without a worker: cancelled meanwhile, it never ran. One that is granted to a cancelled caller is
     given back, and with it one that it replaced. Unlocking always runs.
     """
-    front = current()
-    result: Request[None] | None = front._submit(FLOCK, fd, operation)
+    result: Request[None] | None = submit(FLOCK, fd, operation)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -591,10 +559,9 @@ def lockf(fd: int, cmd: int, len: int = 0, start: int = 0, whence: int = 0) -> N
     It is *len* bytes (0: all that follow) from *start*. It waits as `flock` does; a deadlock is not detected. The
     process loses these locks when it closes any descriptor of the file: prefer `ofd_lock`.
     """
-    front = current()
-    result: Request[None] | None = front._submit(LOCKF, fd, cmd, len, start, whence)
+    result: Request[None] | None = submit(LOCKF, fd, cmd, len, start, whence)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -605,40 +572,36 @@ def ofd_lock(fd: int, operation: int, length: int = 0, start: int = 0, whence: i
     *operation* is LOCK_SH, LOCK_EX or LOCK_UN, with LOCK_NB if it must not wait; *length* 0 is all that follows. It
     waits as `flock` does.
     """
-    front = current()
-    result: Request[None] | None = front._submit(OFD_LOCK, fd, operation, length, start, whence)
+    result: Request[None] | None = submit(OFD_LOCK, fd, operation, length, start, whence)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def stat(path: StrOrBytesPath | int, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> os.stat_result:
     """Return the status of a file, equal field by field to what `os.stat` returns."""
-    front = current()
-    result: os.stat_result | Request[os.stat_result] = front._submit(STAT, path, dir_fd, follow_symlinks)
+    result: os.stat_result | Request[os.stat_result] = submit(STAT, path, dir_fd, follow_symlinks)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def lstat(path: StrOrBytesPath, *, dir_fd: int | None = None) -> os.stat_result:
     """Return the status of a file without following a symlink."""
-    front = current()
-    result: os.stat_result | Request[os.stat_result] = front._submit(LSTAT, path, dir_fd)
+    result: os.stat_result | Request[os.stat_result] = submit(LSTAT, path, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def fstat(fd: int) -> os.stat_result:
     """Return the status of an open file."""
-    front = current()
-    result: os.stat_result | Request[os.stat_result] = front._submit(FSTAT, fd)
+    result: os.stat_result | Request[os.stat_result] = submit(FSTAT, fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -656,20 +619,18 @@ def statx(
     *mask* is a sum of ``anyaio.STATX_*``, by default STATX_BASIC_STATS and STATX_BTIME; *flags* are
     ``anyaio.AT_STATX_*`` and AT_NO_AUTOMOUNT.
     """
-    front = current()
-    result: Statx | Request[Statx] = front._submit(STATX, path, mask, flags, dir_fd, follow_symlinks)
+    result: Statx | Request[Statx] = submit(STATX, path, mask, flags, dir_fd, follow_symlinks)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def statvfs(path: StrOrBytesPath | int, *, dir_fd: int | None = None) -> os.statvfs_result:
     """Return what `os.statvfs` does of the file system that *path* is on. It needs no permission to read *path*."""
-    front = current()
-    result: os.statvfs_result | Request[os.statvfs_result] = front._submit(STATVFS, path, dir_fd)
+    result: os.statvfs_result | Request[os.statvfs_result] = submit(STATVFS, path, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -686,10 +647,9 @@ def access(
 
     *mode* is F_OK, or a sum of R_OK, W_OK and X_OK. It is False for whatever the reason may be.
     """
-    front = current()
-    result: bool | Request[bool] = front._submit(ACCESS, path, mode, dir_fd, effective_ids, follow_symlinks)
+    result: bool | Request[bool] = submit(ACCESS, path, mode, dir_fd, effective_ids, follow_symlinks)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -707,10 +667,9 @@ def utime(
     They are *times*, in seconds, or *ns*, in nanoseconds; else now. In *ns*, ``anyaio.UTIME_NOW`` sets that one to now
     and ``anyaio.UTIME_OMIT`` leaves it as it is (utimensat(2)).
     """
-    front = current()
-    result: Request[None] | None = front._submit(UTIME, path, times, ns, dir_fd, follow_symlinks)
+    result: Request[None] | None = submit(UTIME, path, times, ns, dir_fd, follow_symlinks)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -720,10 +679,9 @@ def chmod(path: StrOrBytesPath | int, mode: int, *, dir_fd: int | None = None, f
 
     Without *follow_symlinks* a symlink is an OSError with EOPNOTSUPP: on Linux it has none of its own.
     """
-    front = current()
-    result: Request[None] | None = front._submit(CHMOD, path, mode, dir_fd, follow_symlinks)
+    result: Request[None] | None = submit(CHMOD, path, mode, dir_fd, follow_symlinks)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -732,30 +690,27 @@ def chown(
     path: StrOrBytesPath | int, uid: int, gid: int, *, dir_fd: int | None = None, follow_symlinks: bool = True
 ) -> None:
     """Change owner and group; -1 leaves one as it is."""
-    front = current()
-    result: Request[None] | None = front._submit(CHOWN, path, uid, gid, dir_fd, follow_symlinks)
+    result: Request[None] | None = submit(CHOWN, path, uid, gid, dir_fd, follow_symlinks)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def lchown(path: StrOrBytesPath, uid: int, gid: int, *, dir_fd: int | None = None) -> None:
     """Change owner and group without following a symlink; -1 leaves one as it is."""
-    front = current()
-    result: Request[None] | None = front._submit(LCHOWN, path, uid, gid, dir_fd)
+    result: Request[None] | None = submit(LCHOWN, path, uid, gid, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def truncate(path: StrOrBytesPath | int, length: int, *, dir_fd: int | None = None) -> None:
     """Cut the file to *length* bytes, or extend it with zeros."""
-    front = current()
-    result: Request[None] | None = front._submit(TRUNCATE, path, length, dir_fd)
+    result: Request[None] | None = submit(TRUNCATE, path, length, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -764,10 +719,9 @@ def getxattr(
     path: StrOrBytesPath | int, attribute: StrOrBytesPath, *, follow_symlinks: bool = True, dir_fd: int | None = None
 ) -> bytes:
     """Return the value of an extended attribute; OSError with ENODATA if there is none of that name."""
-    front = current()
-    result: bytes | Request[bytes] = front._submit(GETXATTR, path, attribute, follow_symlinks, dir_fd)
+    result: bytes | Request[bytes] = submit(GETXATTR, path, attribute, follow_symlinks, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -776,10 +730,9 @@ def listxattr(
     path: StrOrBytesPath | int | None = None, *, follow_symlinks: bool = True, dir_fd: int | None = None
 ) -> list[str]:
     """Return the names of the extended attributes; of the current directory if *path* is None."""
-    front = current()
-    result: list[str] | Request[list[str]] = front._submit(LISTXATTR, path, follow_symlinks, dir_fd)
+    result: list[str] | Request[list[str]] = submit(LISTXATTR, path, follow_symlinks, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -794,10 +747,9 @@ def setxattr(
     dir_fd: int | None = None,
 ) -> None:
     """Set an extended attribute; *flags* are ``os.XATTR_CREATE`` or ``os.XATTR_REPLACE``."""
-    front = current()
-    result: Request[None] | None = front._submit(SETXATTR, path, attribute, value, flags, follow_symlinks, dir_fd)
+    result: Request[None] | None = submit(SETXATTR, path, attribute, value, flags, follow_symlinks, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -806,10 +758,9 @@ def removexattr(
     path: StrOrBytesPath | int, attribute: StrOrBytesPath, *, follow_symlinks: bool = True, dir_fd: int | None = None
 ) -> None:
     """Remove an extended attribute; OSError with ENODATA if there is none of that name."""
-    front = current()
-    result: Request[None] | None = front._submit(REMOVEXATTR, path, attribute, follow_symlinks, dir_fd)
+    result: Request[None] | None = submit(REMOVEXATTR, path, attribute, follow_symlinks, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -823,10 +774,9 @@ def listdir(path: StrOrBytesPath | int = ".", *, dir_fd: int | None = None) -> l
 
     A descriptor (O_PATH too) is opened anew, so that two readers of one do not take each other's entries.
     """
-    front = current()
-    result: list[str] | list[bytes] | Request[Any] = front._submit(LISTDIR, path, dir_fd)
+    result: list[str] | list[bytes] | Request[Any] = submit(LISTDIR, path, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -867,52 +817,47 @@ def scandir(
     *resolve* it finds out what symlinks lead to and what a file system left unknown, so that `is_dir` and `is_file`
     can answer; without, such a question is a RuntimeError.
     """
-    front = current()
-    result: list[DirEntry[str]] | list[DirEntry[bytes]] | Request[Any] = front._submit(
+    result: list[DirEntry[str]] | list[DirEntry[bytes]] | Request[Any] = submit(
         SCANDIR, path, order, stat, follow_symlinks, resolve, dir_fd
     )
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def readlink(path: AnyPath[AnyStr], *, dir_fd: int | None = None) -> AnyStr:
     """Return what a symlink points to."""
-    front = current()
-    result: AnyStr | Request[AnyStr] = front._submit(READLINK, path, dir_fd)
+    result: AnyStr | Request[AnyStr] = submit(READLINK, path, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def unlink(path: StrOrBytesPath, *, dir_fd: int | None = None) -> None:
     """Remove a name that is not a directory's."""
-    front = current()
-    result: Request[None] | None = front._submit(UNLINK, path, dir_fd)
+    result: Request[None] | None = submit(UNLINK, path, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def mkdir(path: StrOrBytesPath, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
     """Make a directory; the umask applies to *mode*."""
-    front = current()
-    result: Request[None] | None = front._submit(MKDIR, path, mode, dir_fd)
+    result: Request[None] | None = submit(MKDIR, path, mode, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def rmdir(path: StrOrBytesPath, *, dir_fd: int | None = None) -> None:
     """Remove an empty directory."""
-    front = current()
-    result: Request[None] | None = front._submit(RMDIR, path, dir_fd)
+    result: Request[None] | None = submit(RMDIR, path, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -930,10 +875,9 @@ def rename(
     *flags*, ``anyaio.RENAME_NOREPLACE``, RENAME_EXCHANGE or RENAME_WHITEOUT, are renameat2(2)'s: OSError with EINVAL
     where the file system does not know them.
     """
-    front = current()
-    result: Request[None] | None = front._submit(RENAME, src, dst, src_dir_fd, dst_dir_fd, flags)
+    result: Request[None] | None = submit(RENAME, src, dst, src_dir_fd, dst_dir_fd, flags)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -944,20 +888,18 @@ def realpath(filename: AnyPath[AnyStr], *, strict: bool = True, dir_fd: int | No
     OSError if a part does not exist, or with ELOOP after 40 symlinks, as the kernel has it; without *strict* what does
     not exist stays as it is written. A relative path starts at *dir_fd*, wherever that directory is now.
     """
-    front = current()
-    result: AnyStr | Request[AnyStr] = front._submit(REALPATH, filename, strict, dir_fd)
+    result: AnyStr | Request[AnyStr] = submit(REALPATH, filename, strict, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def remove(path: StrOrBytesPath, *, dir_fd: int | None = None) -> None:
     """Remove a name that is not a directory's: `unlink`."""
-    front = current()
-    result: Request[None] | None = front._submit(REMOVE, path, dir_fd)
+    result: Request[None] | None = submit(REMOVE, path, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -967,30 +909,27 @@ def makedirs(name: StrOrBytesPath, mode: int = 0o777, exist_ok: bool = False, *,
 
     As with `os.makedirs`, *mode* is the last one's; *exist_ok* lets it be there already.
     """
-    front = current()
-    result: Request[None] | None = front._submit(MAKEDIRS, name, mode, exist_ok, dir_fd)
+    result: Request[None] | None = submit(MAKEDIRS, name, mode, exist_ok, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def mknod(path: StrOrBytesPath, mode: int = 0o600, device: int = 0, *, dir_fd: int | None = None) -> None:
     """Make a file, FIFO, socket or device, by the S_IF bits of *mode*; the umask applies to the others."""
-    front = current()
-    result: Request[None] | None = front._submit(MKNOD, path, mode, device, dir_fd)
+    result: Request[None] | None = submit(MKNOD, path, mode, device, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def mkfifo(path: StrOrBytesPath, mode: int = 0o666, *, dir_fd: int | None = None) -> None:
     """Make a FIFO; the umask applies to *mode*."""
-    front = current()
-    result: Request[None] | None = front._submit(MKFIFO, path, mode, dir_fd)
+    result: Request[None] | None = submit(MKFIFO, path, mode, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -1004,10 +943,9 @@ def link(
     follow_symlinks: bool = False,
 ) -> None:
     """Make another name, *dst*, of the file *src*; of a symlink itself, unless *follow_symlinks*."""
-    front = current()
-    result: Request[None] | None = front._submit(LINK, src, dst, src_dir_fd, dst_dir_fd, follow_symlinks)
+    result: Request[None] | None = submit(LINK, src, dst, src_dir_fd, dst_dir_fd, follow_symlinks)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -1019,10 +957,9 @@ def symlink(
 
     *target_is_directory* is for Windows, as in `os.symlink`.
     """
-    front = current()
-    result: Request[None] | None = front._submit(SYMLINK, src, dst, target_is_directory, dir_fd)
+    result: Request[None] | None = submit(SYMLINK, src, dst, target_is_directory, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -1031,10 +968,9 @@ def replace(
     src: StrOrBytesPath, dst: StrOrBytesPath, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None
 ) -> None:
     """Rename *src* to *dst*, which is replaced if it exists: as `rename` does here."""
-    front = current()
-    result: Request[None] | None = front._submit(REPLACE, src, dst, src_dir_fd, dst_dir_fd)
+    result: Request[None] | None = submit(REPLACE, src, dst, src_dir_fd, dst_dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -1044,10 +980,9 @@ def pathsync(path: StrOrBytesPath, *, dir_fd: int | None = None) -> None:
 
     OSError with EINVAL where the file system cannot, as in /proc.
     """
-    front = current()
-    result: Request[None] | None = front._submit(PATHSYNC, path, dir_fd)
+    result: Request[None] | None = submit(PATHSYNC, path, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -1058,10 +993,9 @@ def read_bytes(path: StrOrBytesPath, offset: int = 0, length: int | None = None,
     It reads to the end whatever the size is said to be, so files of /proc are complete. A negative *offset* counts from
     the end; OSError with EINVAL if that is before the beginning.
     """
-    front = current()
-    result: bytes | Request[bytes] = front._submit(READ_BYTES, path, offset, length, dir_fd)
+    result: bytes | Request[bytes] = submit(READ_BYTES, path, offset, length, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -1072,10 +1006,9 @@ def write_bytes(path: StrOrBytesPath, data: ReadableBuffer, *, dir_fd: int | Non
     After an error the file may have a part of *data*: see `copy` for all or nothing. *data* is not copied: it cannot be
     resized, and should not be changed, until the request is done.
     """
-    front = current()
-    result: int | Request[int] = front._submit(WRITE_BYTES, path, data, dir_fd)
+    result: int | Request[int] = submit(WRITE_BYTES, path, data, dir_fd)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -1085,10 +1018,9 @@ def msync(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, fl
 
     *flags* are ``anyaio.MS_*`` (msync(2)). A negative *offset* counts from the end.
     """
-    front = current()
-    result: Request[None] | None = front._submit(MSYNC, buffer, offset, length, flags)
+    result: Request[None] | None = submit(MSYNC, buffer, offset, length, flags)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
@@ -1099,30 +1031,27 @@ def mtouch(buffer: ReadableBuffer, offset: int = 0, length: int | None = None, f
     What is in them does not change. Cancelled, it stops between pages. A page that is not there, such as one beyond the
     end of a file that was truncated, is an OSError with EFAULT, not a SIGBUS. MT_MODIFY needs Linux 5.14 (madvise(2)).
     """
-    front = current()
-    result: Request[None] | None = front._submit(MTOUCH, buffer, offset, length, flags)
+    result: Request[None] | None = submit(MTOUCH, buffer, offset, length, flags)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def mlock(buffer: ReadableBuffer, offset: int = 0, length: int | None = None) -> None:
     """Read the pages of a range and keep them in memory, until `anyaio.munlock` or the end of the mapping."""
-    front = current()
-    result: Request[None] | None = front._submit(MLOCK, buffer, offset, length)
+    result: Request[None] | None = submit(MLOCK, buffer, offset, length)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 
 
 def mlockall(flags: int) -> None:
     """Keep all pages of the process in memory; *flags* are ``anyaio.MCL_*`` (mlockall(2))."""
-    front = current()
-    result: Request[None] | None = front._submit(MLOCKALL, flags)
+    result: Request[None] | None = submit(MLOCKALL, flags)
     try:
-        return front._wait(result) if isinstance(result, Request) else result
+        return current()._wait(result) if isinstance(result, Request) else result
     finally:
         del result
 

@@ -10,6 +10,7 @@ struct route {
     PyObject *fronts;  /* a dict: by the loop's id its reference, its front end, that one's thread, its submitter */
     PyObject *start;   /* makes the front end of a loop */
     struct anchor *last; /* of the engine that was asked last; NULL without one */
+    int checks;        /* `running` is called in any case: it may raise that nobody can wait here */
 };
 
 enum { ENTRY_THREAD = 2, ENTRY_SUBMIT, ENTRY_SIZE };
@@ -70,8 +71,15 @@ remember(struct route *self, PyObject *submit)
 static PyObject *
 route_call(struct route *self, PyObject *const *arguments, size_t count_and_flag, PyObject *keywords)
 {
-    PyObject *result = ask_last(self, arguments, PyVectorcall_NARGS(count_and_flag)), *submit;
+    PyObject *result, *submit;
 
+    if (self->checks) {
+        PyObject *loop = PyObject_CallNoArgs(self->running);
+        if (loop == NULL)
+            return NULL;
+        Py_DECREF(loop);
+    }
+    result = ask_last(self, arguments, PyVectorcall_NARGS(count_and_flag));
     if (result != NULL || PyErr_Occurred() || (submit = find_submit(self)) == NULL)
         return result;
     remember(self, submit);
@@ -83,11 +91,13 @@ route_call(struct route *self, PyObject *const *arguments, size_t count_and_flag
 static PyObject *
 route_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
 {
-    static char *names[] = { "running", "fronts", "start", NULL };
+    static char *names[] = { "running", "fronts", "start", "checks", NULL };
     PyObject *running, *fronts, *start;
     struct route *self;
+    int checks = false;
 
-    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO!O:Route", names, &running, &PyDict_Type, &fronts, &start))
+    if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "OO!O|p:Route", names, &running, &PyDict_Type, &fronts, &start,
+                                     &checks))
         return NULL;
     if ((self = (struct route *)type->tp_alloc(type, 0)) == NULL)
         return NULL;
@@ -95,6 +105,7 @@ route_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     self->running = Py_NewRef(running);
     self->fronts = Py_NewRef(fronts);
     self->start = Py_NewRef(start);
+    self->checks = checks;
     return (PyObject *)self;
 }
 
@@ -134,7 +145,7 @@ static PyType_Slot route_slots[] = {
     { Py_tp_traverse, route_traverse },
     { Py_tp_call, PyVectorcall_Call },
     { Py_tp_members, route_members },
-    { Py_tp_doc, "Route(running, fronts, start)\n--\n\nThe submitter of whichever loop is running." },
+    { Py_tp_doc, "Route(running, fronts, start, checks=False)\n--\n\nThe submitter of whichever loop is running." },
     { 0 },
 };
 

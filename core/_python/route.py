@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 class Route:
     """The submitter of whichever loop is running."""
 
-    def __init__(self, running: Callable[[], Any], fronts: Fronts[Any], start: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, running: Callable[[], Any], fronts: Fronts[Any], start: Callable[[Any], Any], checks: bool = False
+    ) -> None:
         self._running = running
         self._fronts = fronts
         self._start = start
