@@ -1,6 +1,6 @@
 """What the loops' own kinds of futures have in common: when they are done, who takes the result, what cancelling does.
 
-1. A future is never done before the next poll, also if its result was there at once.
+1. A future calls nobody before the next turn of the loop, also if its result was there at once.
 2. A future that is done leaves its result with its request, until somebody takes it: so a descriptor that nobody took
    is closed, with the request.
 3. Cancelling takes the request back, or else waits for its end, until patience or a second cancel ends that.
@@ -180,8 +180,12 @@ class FutureMaker(Generic[F]):
     """Returns a new future of the loop's kind."""
     wake: Callable[[F], object]
     """Has a future done, as its request is."""
+    answer: Callable[[Any], Any] | None = None
+    """Returns a future that is done, of a loop whose futures never call anybody but in a later turn."""
 
-    def future(self, result: Any) -> F:
+    def future(self, result: Any) -> Any:
+        if not isinstance(result, Request) and self.answer is not None:
+            return self.answer(result)
         request = result if isinstance(result, Request) else Answered(result)
         try:
             future = self.make()

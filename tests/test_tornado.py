@@ -75,10 +75,21 @@ def file(tmp_path):
 
 
 @in_ioloop
-async def test_a_future_is_not_done_before_the_next_poll(aio, file):
-    future = aio.stat(file)
+async def test_a_future_of_a_worker_is_not_done_before_the_next_poll(aio, file):
+    future = aio.listdir(file.parent)
     assert not future.done()
-    assert (await future).st_size == 5
+    assert await future == [file.name]
+
+
+@in_ioloop
+async def test_a_future_calls_nobody_before_the_next_turn(aio, file):
+    called = []
+    for future in (aio.stat(file), aio.listdir(file.parent)):
+        future.add_done_callback(called.append)
+        assert called == []
+        await future
+        await asyncio.sleep(0)
+        assert called.pop() is future
 
 
 @in_ioloop

@@ -66,6 +66,11 @@ class FutureAdapter(FutureMaker[Future[Any]], LoopAdapter):
     def make(self) -> Future[Any]:
         return Future(loop=self.living())
 
+    def answer(self, result: Any) -> asyncio.Future[Any]:
+        future = asyncio.Future[Any](loop=self.living())
+        future.set_result(result)
+        return future
+
     def wake(self, future: Future[Any]) -> None:
         if future.cancelled_before:
             asyncio.Future.cancel(future)
