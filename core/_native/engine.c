@@ -139,7 +139,7 @@ engine_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords)
     engine->closed = true; /* until it has something to close */
     engine->pool = (struct pool_object *)Py_NewRef(pool);
     engine->max_poll_time = 0.005;
-    engine->budget = (struct budget){ .reqs = 256, .bytes = 4 * 1024 * 1024, .time = 0.0005 };
+    engine->budget = (struct budget){ .reqs = 512, .bytes = 4 * 1024 * 1024, .time = 0.0005 };
     if ((engine->anchor = anchor_new(engine, state, engine->pool->pool)) == NULL) {
         Py_DECREF(engine);
         return PyErr_NoMemory();

@@ -88,7 +88,7 @@ class Engine:
     _closed = False
     _max_outstanding = _max_poll_reqs = 0
     _max_poll_time = 0.005
-    _max_inline_reqs, _max_inline_bytes, _max_inline_time = 256, 4 << 20, 0.0005  # of a lane that is not here
+    _max_inline_reqs, _max_inline_bytes, _max_inline_time = 512, 4 << 20, 0.0005  # of a lane that is not here
     _told_busy = False
     _disturbed = False  # an exception has left a method: what was taken may not have been handed over
 
