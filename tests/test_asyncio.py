@@ -678,7 +678,7 @@ async def test_a_front_end_that_was_kept_says_so_in_another_loop(aio, tmp_path):
 
     async def use_it():
         with pytest.raises(RuntimeError, match="another event loop"):
-            await asyncio.wait_for(front.stat(tmp_path), LIMIT)
+            await asyncio.wait_for(front.listdir(tmp_path), LIMIT)
 
     loop = asyncio.get_running_loop()
     other = type(loop)()

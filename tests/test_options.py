@@ -51,12 +51,12 @@ async def test_the_steps_of_a_composite_have_the_options_of_its_view(aio):
 
     async def look(steps):
         inner = steps._drive(deeper)
-        seen.append((steps.submit.priority, steps.submit.patience, steps.submit.lane))
+        seen.append((steps._submit.priority, steps._submit.patience, steps._submit.lane))
         await steps._wait(inner)
 
     async def deeper(steps):
         await steps.nop()
-        seen.append((steps.submit.priority, steps.submit.patience, steps.submit.lane))
+        seen.append((steps._submit.priority, steps._submit.patience, steps._submit.lane))
 
     view = aio.current().with_options(priority=-3, patience=1.5, lane="pool")
     composite = view._drive(look)
