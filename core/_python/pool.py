@@ -99,12 +99,13 @@ class Pool(Workers):
     def stats(self) -> dict[str, Any]:
         with self._lock:
             now = time.monotonic()
-            calls = [(worker.job, now - worker.begun) for worker in self._busy if worker.job is not None]
+            workers = self._calls()
+            calls = [(worker.job, now - worker.begun) for worker in workers if worker.job is not None]
             return {
                 "threads": len(self._workers),
-                "idle": max(0, len(self._workers) - len(self._busy)),  # at the end, who submits is busy too
+                "idle": max(0, len(self._workers) - len(workers)),  # at the end, who submits is busy too
                 "queued": len(self._queue),
-                "running": len(self._busy),
+                "running": len(workers),
                 "waiting_locks": len(self._locks),
                 "stuck": [
                     {"operation": job.plan.operation.name, "seconds": elapsed, "abandoned": job.abandoned}
@@ -371,6 +372,7 @@ class Pool(Workers):
     def _end(self, worker: Worker, job: Job, value: Any, error: BaseException | None, released: File | None) -> bool:
         """Hand over what a call gave; return True if nobody wants it. With the lock held."""
         self._busy.discard(worker)
+        self._stuck.discard(worker)
         worker.job = None
         self._looking += 1
         if job.deadline is not None:
@@ -435,7 +437,7 @@ class Pool(Workers):
                 if not job.abandoned:
                     job.state = "finished"
                     job.mailbox.post(job)
-            calls = [worker.job for worker in self._busy if worker.job is not None]
+            calls = [worker.job for worker in self._calls() if worker.job is not None]
             for job in calls:
                 if job.waiting and job.reads and not job.withdrawn:
                     job.withdrawn = True

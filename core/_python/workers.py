@@ -49,7 +49,8 @@ class Workers:
         self._max_idle = max_idle
         self._idle_timeout = idle_timeout
         self._workers: set[Worker] = set()
-        self._busy: set[Worker] = set()  # in a call
+        self._busy: set[Worker] = set()  # in a call,
+        self._stuck: set[Worker] = set()  # in one that was found to be stuck: each request looks through the others
         self._idle: list[Worker] = []  # the last to become idle is called first, so that others can end
         self._standby: Worker | None = None
         self._looking = 0  # workers on their way to the queue
@@ -136,27 +137,28 @@ class Workers:
 
     # ---- calls that do not end ----
 
+    def _calls(self) -> set[Worker]:
+        return self._busy | self._stuck
+
     @property
     def _most_stuck(self) -> int:
         return 2 * self._max_parallel if self._max_stuck is None else self._max_stuck
 
-    def _stuck(self) -> list[Worker]:
-        limit = time.monotonic() - STUCK_AFTER
-        return [worker for worker in self._busy if worker.job is not None and worker.begun <= limit]
-
     def _ceiling(self) -> int:
         """How many threads there may be now."""
-        return self._max_parallel and self._max_parallel + min(len(self._stuck()), self._most_stuck)
+        return self._max_parallel and self._max_parallel + min(len(self._stuck), self._most_stuck)
 
     def _look_for_stuck(self) -> None:
         """All threads are busy: start another one in the place of a stuck one, or look again in time."""
+        now = time.monotonic()
+        late = {worker for worker in self._busy if worker.begun <= now - STUCK_AFTER}
+        self._stuck |= late  # an interruption may leave some in both
+        self._busy -= late
         if len(self._workers) < self._ceiling():
             self._start()
             return
-        now = time.monotonic()
-        begun = [worker.begun for worker in self._busy if worker.job is not None]
-        self._look_after = min([now, *(start for start in begun if start > now - STUCK_AFTER)]) + STUCK_AFTER
-        oldest = min(begun, default=now)
+        self._look_after = min([now, *(worker.begun for worker in self._busy)]) + STUCK_AFTER
+        oldest = min((worker.begun for worker in self._stuck), default=now)
         if oldest > now - WORTH_TELLING:
             self._told_stuck = False
         self._tell_after = math.inf if self._told_stuck else oldest + WORTH_TELLING
@@ -169,7 +171,7 @@ class Workers:
             return
         self._tell_after = math.inf
         limit = time.monotonic() - WORTH_TELLING
-        if len(self._busy) < self._max_parallel or not any(worker.begun <= limit for worker in self._stuck()):
+        if len(self._calls()) < self._max_parallel or not any(worker.begun <= limit for worker in self._stuck):
             return
         self._told_stuck = self._untold_stuck = True
         for job in self._queue:
@@ -178,9 +180,7 @@ class Workers:
 
     def _tell_stuck(self) -> None:
         with self._lock:
-            calls = [
-                (worker.begun, worker.job.plan.operation.name) for worker in self._stuck() if worker.job is not None
-            ]
+            calls = [(worker.begun, worker.job.plan.operation.name) for worker in self._stuck if worker.job is not None]
             queued = len(self._queue)
         if calls:
             begun, name = min(calls)
