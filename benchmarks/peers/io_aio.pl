@@ -158,7 +158,10 @@ sub coros { # TASK, CALL, ITEM: coroutines; the sum
     my @all = map {
         my $first = $_;
         Coro::async(sub {
-            for (my $n = $first; $n < $task->{count}; $n += $task->{tasks}) { my $value = $call->($item->($n), $task); $total += $value }
+            for (my $n = $first; $n < $task->{count}; $n += $task->{tasks}) {
+                my $value = $call->($item->($n), $task);
+                $total += $value;
+            }
         })
     } 0 .. $task->{tasks} - 1;
     $_->join for @all;
@@ -179,7 +182,12 @@ sub run {
         for (; $due <= $now; $due += INTERVAL) { push @late, ($now - $due) * 1000 }
         $due - $now
     };
-    my $timer; $timer = EV::timer(INTERVAL, 0, sub { my $left = $note->(); EV::now_update(); $timer->set($left, 0); $timer->start });
+    my $timer; $timer = EV::timer(INTERVAL, 0, sub {
+        my $left = $note->();
+        EV::now_update();
+        $timer->set($left, 0);
+        $timer->start;
+    });
     my $total = ($in_coroutines ? \&coros : \&chains)->($task, $call, $items{ $task->{kind} });
     my $seconds = clock() - $began;
     $note->();

@@ -23,7 +23,8 @@ const paths = Array.from({ length: small }, (_, n) => smallPath(n));
 
 function verifyBig(data, offset) {
   for (let at = 0; at < data.length; at += BLOCK)
-    if (blocks[((offset + at) / BLOCK) % BLOCKS].compare(data, at, at + BLOCK)) throw new Error(`wrong bytes at ${offset}`);
+    if (blocks[((offset + at) / BLOCK) % BLOCKS].compare(data, at, at + BLOCK))
+      throw new Error(`wrong bytes at ${offset}`);
 }
 
 function verifySmall(data, number) {
@@ -58,8 +59,14 @@ const withCallbacks = {
       fs.close(file, (error) => { fail(error); done(lookSmall(data.subarray(0, n), number)); });
     });
   }),
-  read_bytes: (number, task, done) => fs.readFile(paths[number], (error, data) => { fail(error); done(lookSmall(data, number)); }),
-  pwrite: (offset, task, done) => fs.write(writtenFd, blocks[task.turn % BLOCKS], 0, BLOCK, offset, (error, n) => { fail(error); done(n); }),
+  read_bytes: (number, task, done) => fs.readFile(paths[number], (error, data) => {
+    fail(error);
+    done(lookSmall(data, number));
+  }),
+  pwrite: (offset, task, done) => fs.write(writtenFd, blocks[task.turn % BLOCKS], 0, BLOCK, offset, (error, n) => {
+    fail(error);
+    done(n);
+  }),
   stream: (offset, task, done) => fs.read(fd, Buffer.allocUnsafe(CHUNK), 0, CHUNK, offset, (error, n, data) => {
     fail(error);
     done(lookBig(data, offset));
