@@ -79,7 +79,8 @@ class CheckpointAdapter:
 
     async def wait(self, request: Request[T], cancelled_before: bool = False) -> T:
         if type(request) is Answered:
-            return await self.pass_on(request)
+            answer: T = await self.pass_on(request)
+            return answer
         wait = Wait(self, request)
         done = request.state == "done"
         if not done:

@@ -180,13 +180,15 @@ class FutureMaker(Generic[F]):
     """Returns a new future of the loop's kind."""
     wake: Callable[[F], object]
     """Has a future done, as its request is."""
-    answer: Callable[[Any], Any] | None = None
-    """Returns a future that is done, of a loop whose futures never call anybody but in a later turn."""
 
     def future(self, result: Any) -> Any:
-        if not isinstance(result, Request) and self.answer is not None:
-            return self.answer(result)
-        request = result if isinstance(result, Request) else Answered(result)
+        return self.follow(result) if isinstance(result, Request) else self.answer(result)
+
+    def answer(self, result: Any) -> Any:
+        """Return a future of what was there at once. It may be done, where that calls nobody before the next turn."""
+        return self.follow(Answered(result))
+
+    def follow(self, request: Request[Any]) -> F:
         try:
             future = self.make()
         except RuntimeError:  # the loop is gone

@@ -84,7 +84,7 @@ class HubAdapter:
 def running() -> Hub:
     """Return this thread's hub; RuntimeError in the hub itself."""
     if getcurrent() is (hub := get_hub()):
-        current()._adapter.check()
+        current()._check()
     return hub
 
 
