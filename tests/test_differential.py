@@ -120,14 +120,14 @@ def ways(engine: Any, operation: Operation) -> list[Any]:
     return [engine, engine.with_options(lane="pool")] if operation.name in INLINE else [engine]
 
 
-def outcome(engine: Any, way: Any, operation: Operation, arguments: Arguments, *by_place: Any) -> Outcome:
-    """What ours does, told as `oracle.expected` tells what it must do."""
+def outcome(engine: Any, operation: Operation, arguments: Arguments, *by_place: Any, way: Any = None) -> Outcome:
+    """What ours does, told as `oracle.expected` tells what it must do; *way* is a view of the engine."""
 
     def same(name: Any, argument: Any) -> bool:
         return name is argument  # the caller's own object
 
     try:
-        request = getattr(way, operation.name)(*by_place, **arguments)
+        request = getattr(way or engine, operation.name)(*by_place, **arguments)
     except Exception as error:
         if isinstance(error, OSError) or engine.nreqs:
             raise AssertionError("what is raised at once is no OSError, and nothing is queued then") from error
@@ -160,7 +160,7 @@ def compare(engine: Any, operation: Operation, call: Call, place: str, shared_wo
             if "fd" in call and call["fd"].name in ENDLESS and asked_for(arguments) > PAGE:
                 return  # a read that must not wait, as ours, may get less than all of it
             assert world.is_here()
-            done = expected(operation, arguments) if way is None else outcome(engine, way, operation, arguments)
+            done = expected(operation, arguments) if way is None else outcome(engine, operation, arguments, way=way)
             seen.append((done, world.seen() if shared_world is None else None))
         finally:
             if operation.name == "mlockall":
