@@ -141,7 +141,7 @@ class Engine:
     max_inline_reqs: int
     """Requests that the inline lane tries between two polls (512); what comes then is parked. 0: it tries none."""
     max_inline_bytes: int
-    """Bytes that it reads between two polls (4 MiB); a request for more is the pool's."""
+    """Bytes that it reads between two polls (4 MiB). A request for over 1 MiB is the pool's."""
     max_inline_time: float
     """Seconds that it works for between two polls (0.0005)."""
     @property

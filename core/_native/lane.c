@@ -17,6 +17,8 @@ static const uint64_t AVOIDED = UINT64_C(10000000000); /* ns that the mount of a
 /* To be woken costs a task several times what its read does. So a poll wakes only some of those whose requests are parked,
  * and leaves most of the budget to them, who go on at once; the last have their turn some polls later. */
 enum { TURNS = 16, FEWEST = 4 };
+/* To copy more than this may take all the time of a budget, and the loop had better do something else meanwhile. */
+static const Py_ssize_t LARGEST = 1024 * 1024;
 static const uint64_t MOMENT = 100 * 1000;             /* ns in which a thread that only submits does not sleep */
 
 /* An lseek waits for whoever reads or writes by the position just then, in a worker say. */
@@ -111,25 +113,24 @@ lane_try(struct request_object *object)
 
     if (began - engine->inline_end > MOMENT)
         engine->sleeps = count_sleeps();
-    answered = inline_run(request, engine->budget.bytes, give_room, object);
+    answered = inline_run(request, engine->budget.bytes < LARGEST ? engine->budget.bytes : LARGEST, give_room, object);
     engine->inline_end = clock_now();
     engine->spent.reqs++;
     engine->spent.time += (double)(engine->inline_end - began) * 1e-9;
     if (engine->inline_end - began > SLOW)
         look_at_slow(engine, request);
-    if (!answered || request->error != 0) {
+    if (!answered || request->error != 0)
         Py_CLEAR(object->value);
-        return answered;
-    }
-    if (object->value != NULL) {
+    else if (object->value != NULL) {
         engine->spent.bytes += (Py_ssize_t)request->value;
-        if (request->value != PyBytes_GET_SIZE(object->value) && _PyBytes_Resize(&object->value, (Py_ssize_t)request->value) < 0) {
+        if (request->value != PyBytes_GET_SIZE(object->value)
+            && _PyBytes_Resize(&object->value, (Py_ssize_t)request->value) < 0) {
             PyErr_Clear(); /* without memory: the pool may have more luck */
-            return false;
+            answered = false;
         }
     }
-    engine->inlined++;
-    return true;
+    engine->inlined += answered;
+    return answered;
 }
 
 /* ---- parking ---- */
