@@ -153,7 +153,8 @@ class EngineOps(CallbackColour, EngineFace):
     def with_options(self, **options: Unpack[SomeOptions]) -> CallbackView:
         """Return a view of this engine with other options: *priority*, *patience*, *checkpoint*, *lane*.
 
-        *lane* has no effect yet. Make a view once and keep it.
+        With the *lane* ``"pool"`` nothing is done in the caller, also what the kernel has in memory. Make a view once
+        and keep it.
         """
         return CallbackView(self._place()[0], choose(Options(), options))
 
@@ -237,8 +238,8 @@ class Front(Generic[A]):
     def with_options(self, **options: Unpack[SomeOptions]) -> Self:
         """Return a view of the same engine with other options: *priority*, *patience*, *checkpoint*, *lane*.
 
-        *lane* has no effect yet, and *checkpoint* only has one where tasks have checkpoints. What is not given stays as
-        it is here. Make a view once and keep it.
+        With the *lane* ``"pool"`` nothing is done in the caller, also what the kernel has in memory. *checkpoint* only
+        has an effect where tasks have checkpoints. What is not given stays as it is here. Make a view once and keep it.
         """
         return type(self)(self._adapter, self.engine, choose(self._options, options), self._home)
 

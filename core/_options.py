@@ -22,7 +22,8 @@ class SomeOptions(TypedDict, total=False):
     *checkpoint* is for trio: with ``"strict"`` each call gives other tasks their turn, with ``"budget"`` one whose
     result is there at once does not.
 
-    *lane*, ``"auto"`` or ``"pool"``, has no effect yet: it is for answers without a worker.
+    *lane* is ``"auto"``, where what the kernel has in memory is answered in the caller, or ``"pool"``, where a worker
+    does everything.
     """
 
     priority: int
