@@ -84,6 +84,7 @@ class TaskAdapter(LoopAdapter):
             with suppress(RuntimeError):  # there, what nobody takes goes with its request
                 request.settle(error)
             raise
+        del waiter.request  # the loop has the waiter as long as the task runs, and with it the result
         try:
             return request.result()
         finally:
