@@ -66,14 +66,14 @@ lane_refill(struct engine *engine)
 
 /* ---- one call ---- */
 
-/* Room for bytes is the result itself. */
+/* Room for bytes is the result itself: `owner` is where it is kept. */
 static void *
 give_room(void *owner, size_t size)
 {
-    struct request_object *object = owner;
+    PyObject **bytes = owner;
 
-    if ((object->value = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size)) != NULL)
-        return PyBytes_AS_STRING(object->value);
+    if ((*bytes = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)size)) != NULL)
+        return PyBytes_AS_STRING(*bytes);
     PyErr_Clear();
     return NULL;
 }
@@ -103,34 +103,48 @@ look_at_slow(struct engine *engine, const struct request *request)
     inline_was_slow(request, engine->inline_end + AVOIDED);
 }
 
-bool
-lane_try(struct request_object *object)
+/* Was it answered? Then `*bytes` is the result, if that is bytes; else it is NULL. */
+static bool
+run(struct engine *engine, struct request *request, PyObject **bytes)
 {
-    struct engine *engine = object->anchor->engine;
-    struct request *request = object->request;
+    Py_ssize_t most = engine->budget.bytes < LARGEST ? engine->budget.bytes : LARGEST;
     uint64_t began = clock_now();
     bool answered;
 
     if (began - engine->inline_end > MOMENT)
         engine->sleeps = count_sleeps();
-    answered = inline_run(request, engine->budget.bytes < LARGEST ? engine->budget.bytes : LARGEST, give_room, object);
+    answered = inline_run(request, most, give_room, bytes);
     engine->inline_end = clock_now();
     engine->spent.reqs++;
     engine->spent.time += (double)(engine->inline_end - began) * 1e-9;
     if (engine->inline_end - began > SLOW)
         look_at_slow(engine, request);
     if (!answered || request->error != 0)
-        Py_CLEAR(object->value);
-    else if (object->value != NULL) {
+        Py_CLEAR(*bytes);
+    else if (*bytes != NULL) {
         engine->spent.bytes += (Py_ssize_t)request->value;
-        if (request->value != PyBytes_GET_SIZE(object->value)
-            && _PyBytes_Resize(&object->value, (Py_ssize_t)request->value) < 0) {
+        if (request->value != PyBytes_GET_SIZE(*bytes) && _PyBytes_Resize(bytes, (Py_ssize_t)request->value) < 0) {
             PyErr_Clear(); /* without memory: the pool may have more luck */
             answered = false;
         }
     }
     engine->inlined += answered;
     return answered;
+}
+
+bool
+lane_try(struct request_object *object)
+{
+    return run(object->anchor->engine, object->request, &object->value);
+}
+
+PyObject *
+lane_pread(struct engine *engine, int fd, int64_t size, int64_t offset)
+{
+    struct request request = { .op = OP_PREAD, .fd = { fd, -1 }, .n = { size, offset } };
+    PyObject *bytes = NULL;
+
+    return run(engine, &request, &bytes) ? bytes : NULL;
 }
 
 /* ---- parking ---- */

@@ -155,6 +155,7 @@ engine_full(const struct engine *engine)
 /* lane.c: the inline lane */
 bool lane_serves(const struct engine *engine, struct options options, enum op op);
 bool lane_has_room(const struct engine *engine);
+PyObject *lane_pread(struct engine *engine, int fd, int64_t size, int64_t offset); /* NULL: it is for the pool */
 bool lane_try(struct request_object *object); /* the request's result is there; bytes are `value` already */
 void lane_park(struct request_object *object);
 bool lane_leave(struct request_object *object); /* no longer parked: true if it will not run, else it is the pool's */
@@ -162,13 +163,25 @@ struct request_object *lane_next(struct engine *engine); /* one that was parked,
 void lane_refill(struct engine *engine);
 
 /* submit.c */
-extern PyType_Spec submitter_spec;
-extern const struct options submit_defaults;
-struct anchor *submitter_anchor(PyObject *object); /* its engine's, if it is a submitter with nothing of its own */
+
+/* What the inline lane may give the caller at once; all else comes with a request. */
+enum at_once { EVERYTHING, RESULTS, NOTHING };
+
+/* New reference, to a result or to a request. */
+PyObject *submit_request(struct engine *engine, struct options options, enum at_once at_once, PyObject *number,
+                         PyObject *callback, PyObject *const *arguments, Py_ssize_t count);
+
+/* A nop that is finished already: it goes to the notifier, and no worker sees it. */
+PyObject *submit_finished(struct engine *engine, struct options options, PyObject *callback);
 
 /* The result, if the inline lane has it at once, whichever loop of this thread asks. NULL, and maybe an exception: without
  * one nothing has happened, and it is to be submitted as ever. `arguments` begin with the operation's number. */
 PyObject *submit_at_once(struct engine *engine, struct options options, PyObject *const *arguments, Py_ssize_t count);
+
+/* submitter.c */
+extern PyType_Spec submitter_spec;
+extern const struct options submit_defaults;
+struct anchor *submitter_anchor(PyObject *object); /* its engine's, if it is a submitter with nothing of its own */
 PyObject *engine_queue(struct engine *self, PyObject *const *arguments, Py_ssize_t count);
 PyObject *engine_submitter(struct engine *self, PyObject *arguments, PyObject *keywords);
 
