@@ -538,7 +538,7 @@ def test_a_thousand_loops_in_a_row_leave_nothing_behind(aio, loop_factory):
         gc.enable()
     assert count - len(before) < 50  # a loop itself may need the garbage collector, and no more
     assert descriptors() == before
-    assert thread_count() <= threads
+    assert thread_count() <= threads + 2  # of the pool: one more that helps, one more that watches
 
 
 def test_a_loop_that_is_closed_but_kept_gives_its_descriptor_back_when_the_next_one_starts(aio, loop_factory):

@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,7 @@ async def each_style_of_calling_raises_the_error(t: Trial) -> None:
     for style in t.driver.styles().values():
         error = await t.raised(FileNotFoundError, style("stat", t.folder / "missing"))
         assert error.filename == t.folder / "missing"
+    await t.until(lambda: t.engine.nreqs == 0)  # what a style waits for beside it goes on
 
 
 async def the_front_end_has_the_functions_too(t: Trial) -> None:
@@ -119,12 +121,15 @@ async def each_task_gets_its_own_result(t: Trial) -> None:
     sizes = list(range(min(100, t.driver.tasks)))
     for size in sizes:
         (t.folder / str(size)).write_bytes(b"x" * size)
-    statuses = await t.all(_stat(t, t.folder / str(size)) for size in sizes)
+        (t.folder / f"link{size}").symlink_to(str(size))
+    statuses = await t.all(_call(t.aio.stat, t.folder / str(size)) for size in sizes)
     assert [status.st_size for status in statuses] == sizes
+    targets = await t.all(_call(t.aio.readlink, t.folder / f"link{size}") for size in sizes)  # a worker's, each
+    assert targets == [str(size) for size in sizes]
 
 
-async def _stat(t: Trial, path: Path) -> Any:
-    return await t.aio.stat(path)
+async def _call(function: Callable[..., Any], path: Path) -> Any:
+    return await function(path)
 
 
 async def as_many_tasks_as_the_loop_bears_are_served(t: Trial) -> None:

@@ -336,7 +336,9 @@ def a_program_that_is_executed_inherits_no_descriptor() -> None:
     until(lambda: parent.engine.nready == 0)
     ours = {name for name in descriptors().values() if "eventfd" in name}
     assert ours
-    listing = subprocess.run(["ls", "-l", "/proc/self/fd"], close_fds=False, capture_output=True, text=True, check=True)
+    script = "for link in /proc/self/fd/*; do readlink $link; done; true"  # ls needs statx, which sandboxes forbid
+    listing = subprocess.run(["sh", "-c", script], close_fds=False, capture_output=True, text=True, check=True)
+    assert listing.stdout
     assert "eventfd" not in listing.stdout
     os.write(writer, b"x")
     parent.go_on()
