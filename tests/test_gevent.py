@@ -296,7 +296,8 @@ def test_an_outer_timeout_that_came_meanwhile_is_raised_behind_the_inner_one(run
         seen = []
         with gevent.Timeout(0.02, False):
             with gevent.Timeout(0.01, False):
-                gevent.get_hub().loop.timer(0.05).start(stuck.release)
+                timer = gevent.get_hub().loop.timer(0.05)  # gevent does not keep it
+                timer.start(stuck.release)
                 aio.open(stuck.path, stuck.FLAGS)
             seen.append("behind the inner block")
             gevent.sleep(loops.LIMIT)
@@ -308,7 +309,8 @@ def test_an_outer_timeout_that_came_meanwhile_is_raised_behind_the_inner_one(run
 
 def test_a_timeout_whose_block_was_left_is_not_raised_any_more(run, stuck):
     def main():
-        gevent.get_hub().loop.timer(0.05).start(stuck.release)
+        timer = gevent.get_hub().loop.timer(0.05)  # gevent does not keep it
+        timer.start(stuck.release)
         with pytest.raises(gevent.Timeout) as caught, gevent.Timeout(0.02), gevent.Timeout(0.01) as inner:
             aio.open(stuck.path, stuck.FLAGS)
         assert caught.value is inner
@@ -443,7 +445,8 @@ def test_killed_in_the_block_of_an_each_it_waits_for_changes(run, stuck):
 def test_an_exception_of_the_main_greenlet_interrupts_its_wait(run, fifo):
     def main():
         main_greenlet = gevent.getcurrent()
-        gevent.get_hub().loop.timer(0.01).start(main_greenlet.throw, KeyError("thrown"))
+        timer = gevent.get_hub().loop.timer(0.01)  # gevent does not keep it
+        timer.start(main_greenlet.throw, KeyError("thrown"))
         with pytest.raises(KeyError, match="thrown"):
             aio.open(fifo.path, os.O_WRONLY)
 

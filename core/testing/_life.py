@@ -125,7 +125,7 @@ def the_next_run_starts_clean(t: Trial) -> None:
 def a_loop_ends_with_looks_in_flight(t: Trial) -> None:
     async def main() -> None:
         for _ in range(3):
-            t.engine.busy(0.05)
+            t.engine.busy(0.3)  # longer than it takes to start the threads
         await t.until(t.running(3))
 
     t.run(main)
