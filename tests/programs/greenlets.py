@@ -325,7 +325,8 @@ def an_interrupt_ends_the_wait_of_the_main_greenlet(loop: str) -> None:
     get_hub().exception_stream = None  # it would tell of the exception
     threading.Thread(target=interrupt).start()
     expect(Interruption, aio.open, "fifo", os.O_WRONLY)
-    assert aio.listdir(".") == ["fifo"]
+    if not get_hub().dead:  # it is if the handler ran in its own frame: then nothing of gevent's can wait any more
+        assert aio.listdir(".") == ["fifo"]
 
 
 @program
