@@ -128,6 +128,11 @@ PyObject *results_name(const char *name, Py_ssize_t length, bool bytes);
 extern PyType_Spec request_spec;
 void request_abandon(struct request_object *object);
 void request_discard(struct request *request); /* free one that nobody waits for */
+PyObject *request_outcome(struct request_object *object, void *closure);
+
+/* request_attributes.c */
+extern PyGetSetDef request_attributes[];
+const char *request_state_name(const struct request_object *object);
 
 /* tell.c. A KeyboardInterrupt and its like may be set after those that tell. */
 void request_detach(struct request_object *object, enum status status); /* done, without a call of anybody */
