@@ -61,6 +61,17 @@ def test_every_poll_runs_a_budget_of_those_that_are_parked(lane, fd):
         assert is_readable(lane) == (len(done) < 7)
 
 
+def test_what_is_parked_when_everything_is_held_is_held_too(lane, fd):
+    spent = spend(lane, fd)
+    request = lane.pread(fd, 5, 0)
+    limit, lane.pool.max_parallel = lane.pool.max_parallel, 0
+    lane.poll()
+    assert {request.state for request in spent} == {"done"}
+    assert request.state == "queued"
+    lane.pool.max_parallel = limit
+    assert run(lane, request) == b"01234"
+
+
 @pytest.mark.parametrize("limit", ["max_inline_reqs", "max_inline_bytes", "max_inline_time"])
 def test_each_limit_ends_the_budget(lane, fd, limit):
     for name, enough in (("max_inline_reqs", 1 << 20), ("max_inline_bytes", 1 << 30), ("max_inline_time", 1000.0)):

@@ -23,9 +23,9 @@ static const uint64_t MOMENT = 100 * 1000;             /* ns in which a thread t
 
 /* An lseek waits for whoever reads or writes by the position just then, in a worker say. */
 static bool
-may_wait_for_position(const struct engine *engine, enum op op)
+may_wait_for_position(enum op op, Py_ssize_t others)
 {
-    return op == OP_LSEEK && engine->nreqs > 0;
+    return op == OP_LSEEK && others > 0;
 }
 
 /* A close gives locks back, and a worker that closes tells who waits for one. */
@@ -40,12 +40,27 @@ may_free_locks(const struct engine *engine, enum op op)
     return counts.waiting_locks > 0;
 }
 
+/* Besides so many other requests of the engine. */
+static bool
+suits(const struct engine *engine, enum op op, Py_ssize_t others)
+{
+    return !engine->pool->held && !may_wait_for_position(op, others) && !may_free_locks(engine, op);
+}
+
 bool
 lane_serves(const struct engine *engine, struct options options, enum op op)
 {
-    return !options.pool_only && engine->budget.reqs > 0 && !engine->pool->held && inline_has(op) && !may_wait_for_position(engine, op)
-           && !may_free_locks(engine, op);
+    return !options.pool_only && engine->budget.reqs > 0 && inline_has(op) && suits(engine, op, engine->nreqs);
 }
+
+bool
+lane_still_serves(const struct request_object *object)
+{
+    const struct engine *engine = object->anchor->engine;
+
+    return suits(engine, (enum op)object->op, engine->nreqs - 1);
+}
+
 
 bool
 lane_has_room(const struct engine *engine)

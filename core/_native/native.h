@@ -159,6 +159,7 @@ engine_full(const struct engine *engine)
 
 /* lane.c: the inline lane */
 bool lane_serves(const struct engine *engine, struct options options, enum op op);
+bool lane_still_serves(const struct request_object *object); /* one that was parked meanwhile */
 bool lane_has_room(const struct engine *engine);
 PyObject *lane_pread(struct engine *engine, int fd, int64_t size, int64_t offset); /* NULL: it is for the pool */
 bool lane_try(struct request_object *object); /* the request's result is there; bytes are `value` already */

@@ -65,7 +65,7 @@ run_parked(struct engine *engine, struct request_object *object)
     struct request *request = object->request;
     int error;
 
-    if (!lane_try(object)) {
+    if (!lane_still_serves(object) || !lane_try(object)) {
         if ((error = pool_submit(engine->anchor->pool, request)) == 0)
             return false;
         request->error = error; /* no worker can be started */
